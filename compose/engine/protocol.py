@@ -1,0 +1,104 @@
+"""The Engine: the only door from compose to processes and packets. One method per plan action, plus one look.
+
+Every method is idempotent and safe against being killed half-way: called again it completes. Errors are
+``compose.errors.EngineError``. Methods may be called from several threads.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Protocol
+
+    from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
+    from compose.plan.observed import Observed
+
+    class Engine(Protocol):
+        def observe(self, project: str, desired: Desired | None = None) -> Observed:
+            """The one look. With ``desired``: also the images, networks and volumes it names. Reads only."""
+            ...
+
+        # networks and volumes
+        def create_network(self, project: str, network: DesiredNetwork) -> None: ...
+        def remove_network(self, name: str) -> None: ...
+        def create_volume(self, project: str, volume: DesiredVolume) -> None: ...
+        def remove_volume(self, name: str) -> None: ...
+
+        # containers; ``ident`` is 64 hex digits
+        def create_container(
+            self,
+            desired: Desired,
+            service: DesiredService,
+            number: int,
+            *,
+            ident: str,
+            name: str,
+            replaces: str = "",
+            overrides: Mapping[str, Any] | None = None,
+        ) -> None:
+            """Write the bundle and boot it up to the moment before exec (OCI create). ``replaces``: id of the container
+            whose anonymous volumes it takes over. ``overrides``: what ``run`` changes (keys of RUN_OVERRIDES)."""
+            ...
+
+        def prepare_container(self, ident: str) -> None:
+            """Boot a stopped container's bundle again up to the moment before exec."""
+            ...
+
+        def adopt_container(self, ident: str) -> None:
+            """Give a running container whose shim is gone a new shim."""
+            ...
+
+        def connect(
+            self, desired: Desired, service: DesiredService, ident: str, network: str, aliases: bool = True
+        ) -> None:
+            """Attach a created container to the project's network (key ``network``): lease, link, DNS names, ports."""
+            ...
+
+        def disconnect(self, ident: str, network: str = "") -> None:
+            """Give back link, lease, names and ports of the container, on one network (name) or on all."""
+            ...
+
+        def start_container(self, ident: str) -> None: ...
+        def stop_container(self, ident: str, timeout: float | None = None) -> None:
+            """Stop signal, grace period (``timeout`` seconds; None: its own), SIGKILL. Waits for the end."""
+            ...
+
+        def kill_container(self, ident: str, signal: str = "SIGKILL") -> None: ...
+        def pause_container(self, ident: str) -> None: ...
+        def unpause_container(self, ident: str) -> None: ...
+        def remove_container(self, ident: str, *, volumes: bool = False, force: bool = False) -> None:
+            """Remove a stopped container and its files; ``volumes``: its anonymous volumes too."""
+            ...
+
+        def rename_container(self, ident: str, name: str) -> None: ...
+        def update_container(
+            self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]
+        ) -> None:
+            """Apply the changed attributes in place; then replace the stored config and hash."""
+            ...
+
+        def wait_until(self, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:
+            """Block until all containers meet ``condition``: started, healthy, completed, running_or_healthy, stopped.
+
+            Raises DependencyFailed, with exit code, last probe and log tail, as soon as it cannot be met.
+            """
+            ...
+
+
+RUN_OVERRIDES = (
+    "command",  # list
+    "entrypoint",  # list
+    "environment",  # mapping, value None removes
+    "user",
+    "working_dir",
+    "tty",
+    "stdin_open",
+    "volumes",  # list of canonical volume mappings, appended
+    "ports",  # list of canonical port mappings, replaces
+    "labels",
+    "cap_add",
+    "cap_drop",
+    "auto_remove",
+    "oneoff",
+)

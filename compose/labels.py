@@ -1,0 +1,30 @@
+"""Label keys and names of things, the same as docker compose's, because other tools read them."""
+
+from __future__ import annotations
+
+PREFIX = "com.docker.compose."
+PROJECT = PREFIX + "project"
+SERVICE = PREFIX + "service"
+NUMBER = PREFIX + "container-number"
+ONEOFF = PREFIX + "oneoff"  # "True" or "False"
+CONFIG_HASH = PREFIX + "config-hash"
+IMAGE = PREFIX + "image"
+DEPENDS_ON = PREFIX + "depends_on"  # dep:condition:restart, comma list
+WORKING_DIR = PREFIX + "project.working_dir"
+CONFIG_FILES = PREFIX + "project.config_files"
+ENVIRONMENT_FILE = PREFIX + "project.environment_file"
+VERSION = PREFIX + "version"
+SLUG = PREFIX + "slug"
+REPLACE = PREFIX + "replace"
+NETWORK = PREFIX + "network"
+VOLUME = PREFIX + "volume"
+IMAGE_REFERENCE = "org.pycompose.image"  # the reference as the file has it; for ps and images
+
+
+def container_name(project: str, service: str, number: int) -> str:
+    return f"{project}-{service}-{number}"
+
+
+def resource_name(project: str, key: str) -> str:
+    """The name of a project's network or volume without ``name:``."""
+    return f"{project}_{key}"

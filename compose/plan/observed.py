@@ -1,0 +1,95 @@
+"""What is, as one look at the machine shows it."""
+
+from __future__ import annotations
+
+from compose.record import EMPTY, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+@record
+class ObservedEndpoint:
+    """A network a container is attached to. ``ports``: (host_ip, host_port, container_port, protocol)."""
+
+    network: str
+    address: str
+    prefix: int = 16
+    mac_address: str = ""
+    names: tuple[str, ...] = ()
+    ports: tuple[tuple[str, int, int, str], ...] = ()
+
+
+@record
+class ObservedContainer:
+    """One container with our labels.
+
+    ``status``: creating, created, running, paused, restarting, stopped (OCI's words; shown to users in Docker's).
+    ``health``: "" without a check, else starting, healthy, unhealthy. ``supervised``: its shim is alive. Times are
+    RFC 3339 text or empty. ``image``: digest of the image it was made from.
+    """
+
+    id: str
+    name: str
+    service: str
+    number: int
+    status: str
+    oneoff: bool = False
+    supervised: bool = True
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    health: str = ""
+    restart_count: int = 0
+    pid: int = 0
+    image: str = ""
+    config_hash: str = ""
+    created_at: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+    labels: Mapping[str, str] = EMPTY
+    config: Mapping[str, Any] | None = None  # the canonical service config it was made from
+    endpoints: tuple[ObservedEndpoint, ...] = ()
+    mounts: tuple[tuple[str, str, str], ...] = ()  # (type, volume name or source, destination)
+    command: str = ""
+
+
+@record
+class ObservedNetwork:
+    name: str
+    config_hash: str = ""
+    project: str = ""
+    labels: Mapping[str, str] = EMPTY
+    subnet: str = ""
+    containers: tuple[str, ...] = ()  # ids attached, of any project
+
+
+@record
+class ObservedVolume:
+    name: str
+    config_hash: str = ""
+    project: str = ""
+    labels: Mapping[str, str] = EMPTY
+
+
+@record
+class ObservedImage:
+    """An image in the store: ``digest`` of its config, and its config object (OCI image-spec)."""
+
+    reference: str
+    digest: str
+    config: Mapping[str, Any] = EMPTY
+
+
+@record
+class Observed:
+    """Everything of one project (networks, volumes and images: also those others own, as far as names match)."""
+
+    project: str
+    containers: tuple[ObservedContainer, ...] = ()
+    networks: tuple[ObservedNetwork, ...] = ()
+    volumes: tuple[ObservedVolume, ...] = ()
+    images: tuple[ObservedImage, ...] = ()
+    names: Mapping[str, str] = EMPTY  # container names taken on the whole machine -> project
