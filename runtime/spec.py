@@ -49,7 +49,7 @@ class Process:
 class Mount:
     """A mount the user asked for. ``type``: ``bind`` (source is a host path) or ``tmpfs``.
 
-    ``options``: mount(8) words: ro rw nosuid nodev noexec rprivate rshared rslave ... and, tmpfs, size= mode= uid= gid=.
+    ``options``: mount(8) words: ro rw nosuid nodev noexec rprivate rshared ... and, tmpfs, size= mode= uid= gid=.
     """
 
     destination: str
