@@ -193,6 +193,7 @@ class ContainerSpec:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     cgroup_parent: str = ""
     auto_remove: bool = False
+    helper_dir: str = ""  # directory of the project's helper.sock, or none
 
 
 if TYPE_CHECKING:

@@ -1,0 +1,105 @@
+"""The project's one resident process: netplan's DNS and the runtime's keeper, composed. Standard library only.
+
+It is forked from the launcher, or from a shim when it was killed, and ends soon after the project's last container.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from netplan.dns.server import Resolver
+from netplan.store import Store, open_store
+
+from netplan import endpoint
+from runtime.paths import Bundle, Roots
+from runtime.shim.keeper import Keeper
+from runtime.state import STOPPED, boot_id, read_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.shim.loop import Loop
+
+SOCKETS = ("dns_udp", "dns_tcp")
+
+
+class Helper:
+    """DNS for every container of the project, and the network of containers that end by themselves."""
+
+    def __init__(self, roots: Roots, directory: str) -> None:
+        self.roots = roots
+        self.directory = directory
+        self.store: Store = open_store(roots.run, roots.instance())
+        self.resolver = Resolver(roots.run, roots.instance())
+        self.serving: set[str] = set()
+        self.loop: Loop | None = None
+        self.watched: set[int] = set()
+
+    def start(self, loop: Loop) -> None:
+        self.loop = loop
+        self._watch()
+
+    def held(self, ident: str, fds: dict[str, int]) -> None:
+        complete = all(name in fds for name in SOCKETS)
+        if complete and ident not in self.serving:
+            self.serving.add(ident)
+            self.resolver.add(ident, os.dup(fds["dns_udp"]), os.dup(fds["dns_tcp"]))
+        elif not complete and ident in self.serving:
+            self._stop_serving(ident)
+        self._watch()
+
+    def ended(self, ident: str, *, manual: bool) -> None:
+        if not manual:
+            assert self.loop is not None
+            self.loop.later(0.05, lambda: self._detach(ident))
+
+    def gone(self, ident: str) -> None:
+        self._stop_serving(ident)
+        self._watch()
+
+    def _stop_serving(self, ident: str) -> None:
+        if ident in self.serving:
+            self.serving.discard(ident)
+            self.resolver.remove(ident)
+
+    def _watch(self) -> None:
+        """Let the loop watch exactly the resolver's descriptors."""
+        if self.loop is None:
+            return
+        wanted = set(self.resolver.fds())
+        for fd in self.watched - wanted:
+            self.loop.forget(fd)
+        for fd in wanted - self.watched:
+            self.loop.watch(fd, lambda _events, fd=fd: self._handle(fd))  # type: ignore[misc]
+        self.watched = wanted
+
+    def _handle(self, fd: int) -> None:
+        self.resolver.handle(fd)
+        self._watch()
+        deadline = self.resolver.deadline()
+        if deadline is not None and self.loop is not None:
+            self.loop.later(max(0.0, deadline), self._tick)
+
+    def _tick(self) -> None:
+        self.resolver.tick()
+        self._watch()
+
+    def _detach(self, ident: str) -> None:
+        """Give back lease, names and ports of a container that ended by itself, unless a command is at work.
+
+        A command holds the project's lock; it sees the ended container and gives back what is left.
+        """
+        lock = os.open(f"{self.directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if read_state(Bundle(self.roots, ident), boot_id()).status == STOPPED:
+                endpoint.detach(self.store, ident)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(lock)
+
+
+def main(roots: Roots, directory: str, listener: int, helper_main: str) -> None:
+    """Run the helper on a listening socket until the project's last shim has left."""
+    Keeper(roots, directory, listener, helper_main, Helper(roots, directory)).run()

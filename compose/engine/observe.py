@@ -1,0 +1,162 @@
+"""The one look at the machine: containers from their bundles and pids, networks and volumes from their stores."""
+
+from __future__ import annotations
+
+from compose import labels as key
+from compose.plan.observed import (
+    Observed,
+    ObservedContainer,
+    ObservedEndpoint,
+    ObservedImage,
+    ObservedNetwork,
+    ObservedVolume,
+)
+from netplan import endpoint as endpoints
+from netplan import network as networks
+from runtime import container as containers
+from runtime import volumes
+from runtime.errors import NotFound, RuntimeFault
+from runtime.images import store as images
+from runtime.state import ACTIVE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from netplan.store import Store
+
+    from compose.plan.desired import Desired
+    from netplan.spec import Endpoint
+    from runtime.container import Container
+    from runtime.paths import Roots
+
+
+def observe(roots: Roots, store: Store | None, project: str, desired: Desired | None = None) -> Observed:
+    """Everything of one project, and what its files name of others'."""
+    attached = _endpoints(store)
+    hashes = {service.name: service.config_hash for service in desired.services} if desired else {}
+    found, names = [], {}
+    for one in containers.list_containers(roots):
+        owner = one.labels.get(key.PROJECT, "")
+        names[one.name] = owner
+        if owner == project:
+            found.append(_container(roots, one, attached.get(one.id, ()), hashes))
+    found.sort(key=lambda one: (one.service, one.number, one.id))
+    return Observed(
+        project=project,
+        containers=tuple(found),
+        networks=_networks(store, project, desired, attached),
+        volumes=_volumes(roots, project, desired),
+        images=_images(roots, desired),
+        names=names,
+    )
+
+
+def _container(
+    roots: Roots, one: Container, attached: tuple[Endpoint, ...], hashes: Mapping[str, str]
+) -> ObservedContainer:
+    service = one.labels.get(key.SERVICE, "")
+    config_hash = one.labels.get(key.CONFIG_HASH, "")
+    state = one.state
+    changed = service in hashes and hashes[service] != config_hash
+    return ObservedContainer(
+        id=one.id,
+        name=one.name,
+        service=service,
+        number=int(one.labels.get(key.NUMBER, "0") or 0),
+        status=state.status,
+        oneoff=one.labels.get(key.ONEOFF) == "True",
+        supervised=state.shim_pid > 0 or state.status not in ACTIVE,
+        exit_code=state.exit_code,
+        oom_killed=state.oom_killed,
+        error=state.error,
+        health=state.health,
+        restart_count=state.restart_count,
+        pid=state.pid,
+        image=one.labels.get(key.IMAGE, ""),
+        config_hash=config_hash,
+        created_at=one.created_at,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        labels=one.labels,
+        config=containers.read_annotations(roots, one.id).get("config") if changed else None,
+        endpoints=tuple(_endpoint(row) for row in attached) if state.status in ACTIVE else (),
+        mounts=tuple(tuple(row) for row in one.info.get("mounts", ())),
+        command=one.info.get("command", ""),
+    )
+
+
+def _endpoint(row: Endpoint) -> ObservedEndpoint:
+    return ObservedEndpoint(
+        network=row.network,
+        address=row.address,
+        prefix=row.prefix,
+        mac_address=row.mac_address,
+        names=row.names,
+        ports=tuple((port.host_ip, port.host_port, port.container_port, port.protocol) for port in row.ports),
+    )
+
+
+def _endpoints(store: Store | None) -> dict[str, tuple[Endpoint, ...]]:
+    found: dict[str, tuple[Endpoint, ...]] = {}
+    if store is not None:
+        for row in endpoints.endpoints(store):
+            found[row.container] = (*found.get(row.container, ()), row)
+    return found
+
+
+def _networks(
+    store: Store | None, project: str, desired: Desired | None, attached: Mapping[str, tuple[Endpoint, ...]]
+) -> tuple[ObservedNetwork, ...]:
+    if store is None:
+        return ()
+    named = {network.name for network in desired.networks} if desired else set()
+    return tuple(
+        ObservedNetwork(
+            name=network.name,
+            config_hash=network.labels.get(key.CONFIG_HASH, ""),
+            project=network.labels.get(key.PROJECT, ""),
+            labels=network.labels,
+            subnet=network.subnet,
+            containers=tuple(
+                ident for ident, rows in attached.items() if any(row.network == network.name for row in rows)
+            ),
+        )
+        for network in networks.list_networks(store)
+        if network.project == project or network.name in named
+    )
+
+
+def _volumes(roots: Roots, project: str, desired: Desired | None) -> tuple[ObservedVolume, ...]:
+    named = {volume.name for volume in desired.volumes} if desired else set()
+    return tuple(
+        ObservedVolume(
+            name=volume.name,
+            config_hash=volume.labels.get(key.CONFIG_HASH, ""),
+            project=volume.labels.get(key.PROJECT, ""),
+            labels=volume.labels,
+        )
+        for volume in volumes.list_volumes(roots)
+        if volume.labels.get(key.PROJECT) == project or volume.name in named
+    )
+
+
+def _images(roots: Roots, desired: Desired | None) -> tuple[ObservedImage, ...]:
+    found: dict[str, ObservedImage] = {}
+    for service in desired.services if desired else ():
+        if service.image and service.image not in found:
+            try:
+                image = images.resolve(roots, service.image)
+            except NotFound:
+                continue
+            found[service.image] = ObservedImage(service.image, image.digest, image.config)
+    return tuple(found.values())
+
+
+def config_of(roots: Roots, ident: str) -> Mapping[str, Any]:
+    """The canonical service config a container was made from. Raises RuntimeFault."""
+    config = containers.read_annotations(roots, ident).get("config")
+    if config is None:
+        raise RuntimeFault(f"cannot read the configuration of container {ident[:12]}", "recreate it")
+    return dict(config)
