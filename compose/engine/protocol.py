@@ -6,6 +6,8 @@ Every method is idempotent and safe against being killed half-way: called again 
 
 from __future__ import annotations
 
+from compose.record import EMPTY
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 
         # networks and volumes
         def create_network(self, project: str, network: DesiredNetwork) -> None: ...
-        def remove_network(self, name: str) -> None: ...
+        def remove_network(self, name: str) -> None:
+            """Remove it, with the endpoints that stopped or removed containers left on it (``down`` of a whole project
+            does not disconnect one by one). Refuses while a running container is attached."""
+            ...
+
         def create_volume(self, project: str, volume: DesiredVolume) -> None: ...
         def remove_volume(self, name: str) -> None: ...
 
@@ -36,9 +42,11 @@ if TYPE_CHECKING:
             name: str,
             replaces: str = "",
             overrides: Mapping[str, Any] | None = None,
+            shares: Mapping[str, str] = EMPTY,
         ) -> None:
             """Write the bundle and boot it up to the moment before exec (OCI create). ``replaces``: id of the container
-            whose anonymous volumes it takes over. ``overrides``: what ``run`` changes (keys of RUN_OVERRIDES)."""
+            whose anonymous volumes it takes over. ``overrides``: what ``run`` changes (keys of RUN_OVERRIDES).
+            ``shares``: for each ``service:x`` whose namespaces or volumes it uses, the id of that service's container."""
             ...
 
         def prepare_container(self, ident: str) -> None:
@@ -81,7 +89,7 @@ if TYPE_CHECKING:
         def wait_until(self, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:
             """Block until all containers meet ``condition``: started, healthy, completed, running_or_healthy, stopped.
 
-            Raises DependencyFailed, with exit code, last probe and log tail, as soon as it cannot be met.
+            ``completed`` and ``running_or_healthy`` are also met by an exit with code 0. Raises DependencyFailed, with exit code, last probe and log tail, as soon as it cannot be met.
             """
             ...
 

@@ -1,0 +1,142 @@
+"""From an action to its one engine call."""
+
+from __future__ import annotations
+
+from compose.plan.actions import (
+    AdoptContainer,
+    Connect,
+    CreateContainer,
+    Created,
+    CreateNetwork,
+    CreateVolume,
+    Disconnect,
+    KillContainer,
+    PauseContainer,
+    PrepareContainer,
+    RemoveContainer,
+    RemoveNetwork,
+    RemoveVolume,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    UpdateContainer,
+    WaitFor,
+    never,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compose.engine.protocol import Engine
+    from compose.plan.actions import Action, Target
+    from compose.plan.desired import Desired, DesiredService
+
+
+class Context:
+    """What the handlers of one run share: the engine, the look-up of names, and the ids made so far."""
+
+    def __init__(self, engine: Engine, project: str, desired: Desired | None, new_ident: Callable[[], str]) -> None:
+        self.engine = engine
+        self.project = project
+        self.new_ident = new_ident
+        self.created: dict[int, str] = {}  # step number -> id
+        self._desired = desired
+        self.services = {service.name: service for service in desired.services} if desired else {}
+        self.networks = {network.key: network for network in desired.networks} if desired else {}
+        self.volumes = {volume.key: volume for volume in desired.volumes} if desired else {}
+
+    @property
+    def desired(self) -> Desired:
+        """The project. A plan without one has no step that asks for it."""
+        if self._desired is None:
+            raise LookupError("this plan was made without a project")
+        return self._desired
+
+    def ident(self, target: Target) -> str:
+        """The id of a container that exists, or that an earlier step created."""
+        return self.created[target.step] if isinstance(target, Created) else target.id
+
+    def service(self, name: str) -> DesiredService:
+        return self.services[name]
+
+
+def perform(number: int, action: Action, context: Context) -> None:
+    """Do it. Raises what the engine raises."""
+    engine = context.engine
+    match action:
+        case CreateNetwork(title):
+            engine.create_network(context.project, context.networks[title])
+        case RemoveNetwork(_title, name):
+            engine.remove_network(name)
+        case CreateVolume(title):
+            engine.create_volume(context.project, context.volumes[title])
+        case RemoveVolume(_title, name):
+            engine.remove_volume(name)
+        case CreateContainer():
+            _create(number, action, context)
+        case Connect(_title, target, service, network, aliases):
+            engine.connect(context.desired, context.service(service), context.ident(target), network, aliases)
+        case UpdateContainer(_title, target, service, changes):
+            engine.update_container(context.desired, context.service(service), context.ident(target), changes)
+        case WaitFor(_title, targets, condition, _required, timeout):
+            engine.wait_until(tuple(context.ident(target) for target in targets), condition, timeout)
+        case _:
+            _on_container(action, context.ident(action.target), engine)
+
+
+def _on_container(
+    action: (
+        PrepareContainer
+        | AdoptContainer
+        | Disconnect
+        | StartContainer
+        | StopContainer
+        | KillContainer
+        | PauseContainer
+        | UnpauseContainer
+        | RemoveContainer
+        | RenameContainer
+    ),
+    ident: str,
+    engine: Engine,
+) -> None:
+    match action:
+        case StartContainer():
+            engine.start_container(ident)
+        case StopContainer(_title, _target, timeout):
+            engine.stop_container(ident, timeout)
+        case Disconnect(_title, _target, network):
+            engine.disconnect(ident, network)
+        case RemoveContainer(_title, _target, volumes, force):
+            engine.remove_container(ident, volumes=volumes, force=force)
+        case PrepareContainer():
+            engine.prepare_container(ident)
+        case AdoptContainer():
+            engine.adopt_container(ident)
+        case RenameContainer(_title, _target, name):
+            engine.rename_container(ident, name)
+        case KillContainer(_title, _target, signal):
+            engine.kill_container(ident, signal)
+        case PauseContainer():
+            engine.pause_container(ident)
+        case UnpauseContainer():
+            engine.unpause_container(ident)
+        case _:
+            never(action)
+
+
+def _create(number: int, action: CreateContainer, context: Context) -> None:
+    ident = action.ident or context.new_ident()
+    context.created[number] = ident
+    context.engine.create_container(
+        context.desired,
+        context.service(action.service),
+        action.number,
+        ident=ident,
+        name=action.name,
+        replaces=action.replaces,
+        overrides=action.overrides,
+        shares={reference: context.ident(target) for reference, target in action.shares.items()},
+    )

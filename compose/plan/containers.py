@@ -1,0 +1,377 @@
+"""From decisions to steps: the order in which containers are made, stopped, connected, started and removed."""
+
+from __future__ import annotations
+
+from compose.plan.actions import (
+    AdoptContainer,
+    Connect,
+    CreateContainer,
+    Created,
+    Disconnect,
+    Existing,
+    PrepareContainer,
+    RemoveContainer,
+    RenameContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    UpdateContainer,
+)
+from compose.plan.decide import Keep, Make, Replace, Retire, restart_dependents
+from compose.plan.select import shared_services, volume_mounts
+from compose.plan.waits import Gate
+from compose.plan.world import final_name, is_live, replaced_prefix, short_name, temporary_name, title
+from compose.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from compose.plan.actions import Target
+    from compose.plan.decide import Decision, Decisions
+    from compose.plan.desired import Desired, DesiredService
+    from compose.plan.intent import Intent, OneOff
+    from compose.plan.observed import Observed, ObservedContainer
+    from compose.plan.plan import PlanBuilder
+
+
+@record
+class Ready:
+    """Per key of a network or volume, the step after which it is there (0: already)."""
+
+    networks: dict[str, int]
+    volumes: dict[str, int]
+
+
+def take_down(
+    builder: PlanBuilder,
+    project: str,
+    container: ObservedContainer,
+    reason: str,
+    *,
+    after: Iterable[int] = (),
+    timeout: float | None = None,
+    volumes: bool = False,
+    disconnect: bool = True,
+) -> int:
+    """Steps that stop, disconnect and remove a container; the number of the last."""
+    last = halt(builder, project, container, reason, after=after, timeout=timeout, disconnect=disconnect)
+    target, name = Existing(container.id), short_name(project, container)
+    force = container.status in ("creating", "created")
+    return builder.add(RemoveContainer(name, target, volumes, force), reason, (last,) if last else after)
+
+
+def halt(
+    builder: PlanBuilder,
+    project: str,
+    container: ObservedContainer,
+    reason: str,
+    *,
+    after: Iterable[int] = (),
+    timeout: float | None = None,
+    disconnect: bool = True,
+) -> int:
+    """Steps that stop and disconnect a container as far as it needs it; the number of the last, or 0."""
+    target, name = Existing(container.id), short_name(project, container)
+    last = 0
+    if is_live(container):
+        last = builder.add(StopContainer(name, target, timeout), reason, after)
+    if disconnect and container.endpoints:
+        last = builder.add(Disconnect(name, target), reason, (last,) if last else after)
+    return last
+
+
+class Writer:
+    """Writes the steps of ``up`` and its relatives, service by service, dependencies first."""
+
+    def __init__(
+        self, builder: PlanBuilder, desired: Desired, observed: Observed, intent: Intent, decisions: Decisions
+    ) -> None:
+        self.builder = builder
+        self.desired = desired
+        self.intent = intent
+        self.decisions = decisions
+        self.services = {service.name: service for service in desired.services}
+        self.network_names = {network.key: network.name for network in desired.networks}
+        self.before = restart_dependents(desired)
+        self.gate = Gate(builder, desired, intent, decisions.selected)
+        self.halted: dict[str, int] = {}  # container id -> step that took it off its networks
+        self.halts_of: dict[str, list[int]] = {}  # service -> its steps in halted
+        self.freed: list[int] = []  # steps that give back published ports of containers that go
+        self.ready = Ready({}, {})
+        self.orphans: list[ObservedContainer] = []
+
+    # stops that must come first
+
+    def halt_first(self, observed: Observed) -> dict[str, list[int]]:
+        """Stop what is restarted, and what is on a network that is made anew: dependents first.
+
+        Returns, for each such network, the steps after which nobody is on it.
+        """
+        emptied: dict[str, list[int]] = {name: [] for name in self.decisions.remade}
+        for name in reversed(self.desired.order):
+            for row in self.decisions.of[name]:
+                for container, reason in _early(row, self.decisions.remade):
+                    self._halt_early(name, container, reason)
+        services = set(self.services)
+        for container in observed.containers:
+            on = [one.network for one in container.endpoints if one.network in emptied]
+            if on and container.id not in self.halted and (container.oneoff or container.service not in services):
+                self._halt_early(container.service, container, f"network {self.decisions.remade[on[0]]} is made anew")
+            for network in on:
+                if container.id in self.halted:
+                    emptied[network].append(self.halted[container.id])
+        return emptied
+
+    def _halt_early(self, service: str, container: ObservedContainer, reason: str) -> None:
+        after = [step for other in self.before.get(service, ()) for step in self.halts_of.get(other, ())]
+        step = halt(self.builder, self.desired.project, container, reason, after=after, timeout=self.intent.timeout)
+        if step:
+            self.halted[container.id] = step
+            self.halts_of.setdefault(service, []).append(step)
+
+    # one service
+
+    def retire(self, name: str) -> None:
+        """Remove what is not wanted of a service."""
+        for row in self.decisions.of[name]:
+            if isinstance(row, Retire):
+                self.remove(row.container, row.reason)
+
+    def remove(self, container: ObservedContainer, reason: str) -> int:
+        """Stop, disconnect and remove; remembers that its ports are free afterwards."""
+        halted = self.halted.get(container.id, 0)
+        name, target = short_name(self.desired.project, container), Existing(container.id)
+        if not halted:
+            halted = halt(self.builder, self.desired.project, container, reason, timeout=self.intent.timeout)
+        force = container.status in ("creating", "created")
+        if any(endpoint.ports for endpoint in container.endpoints):
+            self.freed.append(halted)
+        return self.builder.add(RemoveContainer(name, target, False, force), reason, (halted,))
+
+    def write(self, name: str) -> None:
+        """The steps for what stays of a service or is made."""
+        service = self.services[name]
+        selected = name in self.decisions.selected
+        for row in self.decisions.of[name]:
+            match row:
+                case Keep():
+                    if selected or row.restart:
+                        self._keep(service, row)
+                case Make():
+                    self._make(service, row)
+                case Replace():
+                    self._replace(service, row)
+                case Retire():
+                    pass
+
+    def _make(self, service: DesiredService, row: Make) -> None:
+        after = [self._clear(row.instead, row.reason)] if row.instead else []
+        name = final_name(self.desired.project, service.name, row.number, service.container_name)
+        label = self._title(service, row.number)
+        created = self._create(service, row.number, name, row.reason, after=after)
+        if self.intent.no_start:
+            return
+        connects = self._connect(service, label, Created(created), (), (created,))
+        reason = f"created by step {created}"
+        self._start(service, label, Created(created), reason, connects or [created])
+
+    def _clear(self, container: ObservedContainer, reason: str) -> int:
+        name, target = short_name(self.desired.project, container), Existing(container.id)
+        return self.builder.add(RemoveContainer(name, target, False, True), reason)
+
+    def _create(
+        self, service: DesiredService, number: int, name: str, reason: str, *, after: Iterable[int], replaces: str = ""
+    ) -> int:
+        shares = {
+            f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))
+        }
+        needed = [*after, *(self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service))]
+        needed += [step for other in shared_services(service) for step in self.gate.started_steps(other)]
+        label = self._title(service, number)
+        return self.builder.add(CreateContainer(label, service.name, number, name, replaces, shares), reason, needed)
+
+    def _replace(self, service: DesiredService, row: Replace) -> None:
+        old, project = row.old, self.desired.project
+        label = self._title(service, row.number)
+        final = final_name(project, service.name, row.number, service.container_name)
+        target, last, because = self._successor(service, row, final)
+        halted = self._halt_replaced(service, row, last, because)
+        after = [step for step in (last, halted) if step]
+        if not self.intent.no_start:
+            after = self._raise_successor(service, label, row, target, after, last)
+        gone = RemoveContainer(label, Existing(old.id), self.intent.renew_anon_volumes, old.status == "created")
+        removed = self.builder.add(gone, because, after)
+        self.builder.add(RenameContainer(label, target, final), f"{old.id[:6]} is gone", (removed,))
+
+    def _successor(self, service: DesiredService, row: Replace, final: str) -> tuple[Target, int, str]:
+        """(the new container, the step that creates it or 0, what to say of the old one)."""
+        if row.successor is not None:
+            return Existing(row.successor.id), 0, f"{row.old.id[:6]}, replaced by {row.successor.id[:6]}"
+        replaces = "" if self.intent.renew_anon_volumes else row.old.id
+        name = temporary_name(row.old.id, final)
+        created = self._create(service, row.number, name, row.reason, after=(), replaces=replaces)
+        return Created(created), created, f"{row.old.id[:6]}, replaced by step {created}"
+
+    def _halt_replaced(self, service: DesiredService, row: Replace, last: int, because: str) -> int:
+        if row.old.id in self.halted:
+            return self.halted[row.old.id]
+        gate = [] if self.intent.no_start else self.gate.steps(service)
+        others = [step for other in self.before.get(service.name, ()) for step in self.halts_of.get(other, ())]
+        return halt(
+            self.builder,
+            self.desired.project,
+            row.old,
+            because,
+            after=[last, *gate, *others],
+            timeout=self.intent.timeout,
+        )
+
+    def _raise_successor(
+        self, service: DesiredService, label: str, row: Replace, target: Target, after: list[int], created: int
+    ) -> list[int]:
+        successor = row.successor
+        if successor is None:
+            connects = self._connect(service, label, target, (), after)
+            return [self._start(service, label, target, f"created by step {created}", connects or after)]
+        return self._raise(service, label, successor, row.reason, after) or after
+
+    # containers that are there
+
+    def _keep(self, service: DesiredService, row: Keep) -> None:
+        container = row.container
+        label = self._title(service, row.number)
+        target = Existing(container.id)
+        last: list[int] = []
+        if row.changes:
+            last = [self.builder.add(UpdateContainer(label, target, service.name, row.changes), row.reason)]
+        if row.restart and container.id in self.halted:
+            last = self._restart(service, label, row, last)
+        elif not self.intent.no_start:
+            last = self._raise(service, label, container, "", last)
+        else:
+            self.gate.note(service.name, target, [], container)
+        if replaced_prefix(container) and service.name in self.decisions.selected:
+            final = final_name(self.desired.project, service.name, row.number, service.container_name)
+            self.builder.add(RenameContainer(label, target, final), "finishes what was begun", last)
+
+    def _restart(self, service: DesiredService, label: str, row: Keep, after: list[int]) -> list[int]:
+        target = Existing(row.container.id)
+        if self.intent.no_start:
+            return after
+        needed = [*after, self.halted[row.container.id], *self._namespace_steps(service)]
+        prepared = self.builder.add(PrepareContainer(label, target), row.restart, needed)
+        connects = self._connect(service, label, target, (), (prepared,))
+        return [self._start(service, label, target, row.restart, connects or [prepared])]
+
+    def _raise(
+        self, service: DesiredService, label: str, container: ObservedContainer, reason: str, after: list[int]
+    ) -> list[int]:
+        """Bring a container that stays to running and connected; the last steps, or none."""
+        target = Existing(container.id)
+        status, attached = container.status, tuple(one.network for one in container.endpoints)
+        if is_live(container):
+            return self._mend(service, label, container, attached, after)
+        if status == "created" and container.supervised:
+            steps = self._connect(service, label, target, attached, after) or list(after)
+            return [self._start(service, label, target, reason or "created, not started", steps)]
+        why = reason or _ended(container)
+        after = list(after)
+        if attached:
+            after = [self.builder.add(Disconnect(label, target), "left by its last run", after)]
+        prepared = self.builder.add(PrepareContainer(label, target), why, [*after, *self._namespace_steps(service)])
+        connects = self._connect(service, label, target, (), (prepared,))
+        return [self._start(service, label, target, f"prepared by step {prepared}", connects or [prepared])]
+
+    def _mend(
+        self,
+        service: DesiredService,
+        label: str,
+        container: ObservedContainer,
+        attached: tuple[str, ...],
+        after: list[int],
+    ) -> list[int]:
+        target = Existing(container.id)
+        steps = list(after)
+        if not container.supervised:
+            steps = [self.builder.add(AdoptContainer(label, target), "its shim is gone", steps)]
+        for name in attached:
+            if name not in {self.network_names[key] for key in service.networks}:
+                steps = [self.builder.add(Disconnect(label, target, name), f"{name}: not declared", steps)]
+        steps = self._connect(service, label, target, attached, steps) or steps
+        if container.status == "paused":
+            steps = [self.builder.add(UnpauseContainer(label, target), "paused", steps)]
+        self.gate.note(service.name, target, steps, container)
+        return steps
+
+    def _namespace_steps(self, service: DesiredService) -> list[int]:
+        return [step for other in shared_services(service) for step in self.gate.started_steps(other)]
+
+    # the ends of every way
+
+    def _connect(
+        self, service: DesiredService, label: str, target: Target, attached: tuple[str, ...], after: Iterable[int]
+    ) -> list[int]:
+        """One step per declared network that is not attached, one after another: their order names the interfaces."""
+        last = list(after)
+        freed = self.freed if service.config.get("ports") else ()
+        made: list[int] = []
+        for key in service.networks:
+            if self.network_names.get(key, key) in attached:
+                continue
+            needed = [*last, self.ready.networks.get(key, 0), *freed]
+            made = [self.builder.add(Connect(label, target, service.name, key), f"{key}: declared network", needed)]
+            last = made
+        return made
+
+    def _start(self, service: DesiredService, label: str, target: Target, reason: str, after: Iterable[int]) -> int:
+        step = self.builder.add(StartContainer(label, target), reason, [*after, *self.gate.steps(service)])
+        self.gate.note(service.name, target, [step], None)
+        return step
+
+    def _title(self, service: DesiredService, number: int) -> str:
+        return title(self.desired.project, service.name, number, service.container_name)
+
+    # run
+
+    def write_oneoff(self, oneoff: OneOff) -> None:
+        """Create and connect the container of ``run``; starting it is the caller's, who attaches first."""
+        service = self.services[oneoff.service]
+        label = oneoff.name.removeprefix(f"{self.desired.project}-")
+        shares = {
+            f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))
+        }
+        needed = [self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service)]
+        needed += [*self.gate.steps(service), *self._namespace_steps(service)]
+        action = CreateContainer(label, service.name, 1, oneoff.name, "", shares, oneoff.ident, oneoff.overrides)
+        created = self.builder.add(action, "one-off", needed)
+        last = created
+        for key in service.networks:
+            connect = Connect(label, Created(created), service.name, key, oneoff.aliases)
+            needed = [last, self.ready.networks.get(key, 0), *self.freed]
+            last = self.builder.add(connect, f"{key}: declared network", needed)
+
+
+def _early(row: Decision, networks: Mapping[str, str]) -> list[tuple[ObservedContainer, str]]:
+    """What of a decision is stopped before all else, and why."""
+    if isinstance(row, Keep):
+        return [(row.container, row.restart)] if row.restart else []
+    found: list[ObservedContainer] = []
+    if isinstance(row, Replace):
+        found = [one for one in (row.successor, row.old) if one is not None]
+    elif isinstance(row, Retire):
+        found = [row.container]
+    elif row.instead is not None:
+        found = [row.instead]
+    return [
+        (one, f"network {networks[endpoint.network]} is made anew")
+        for one in found
+        for endpoint in one.endpoints[:1]
+        if endpoint.network in networks
+    ]
+
+
+def _ended(container: ObservedContainer) -> str:
+    if container.status == "created":
+        return "created, not booted"
+    return f"stopped with code {container.exit_code}"

@@ -1,0 +1,71 @@
+"""What a command asks of the planner, beside the file: plain values, one record per family of commands."""
+
+from __future__ import annotations
+
+from compose.record import EMPTY, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+@record
+class OneOff:
+    """The container of ``run``: the service it is made from, and what differs (keys of RUN_OVERRIDES)."""
+
+    service: str
+    ident: str
+    name: str
+    overrides: Mapping[str, Any] = EMPTY
+    aliases: bool = False
+
+
+@record
+class Intent:
+    """What ``up``, ``create``, ``scale`` and ``run`` want.
+
+    ``services``: the named ones, empty for all. ``recreate`` and, for services that were not named, ``recreate_deps``:
+    ``diverged`` (when they differ), ``force``, ``never``. ``scale``: service to replicas, over the file's. ``timeout``:
+    seconds for stops, None for each service's own. ``wait``: end only when all is running or healthy.
+    ``converge=False`` starts what exists and creates nothing (``start``).
+    """
+
+    services: tuple[str, ...] = ()
+    recreate: str = "diverged"
+    recreate_deps: str = "diverged"
+    scale: Mapping[str, int] = EMPTY
+    no_deps: bool = False
+    no_start: bool = False
+    timeout: float | None = None
+    remove_orphans: bool = False
+    ignore_orphans: bool = False
+    renew_anon_volumes: bool = False
+    wait: bool = False
+    wait_timeout: float | None = None
+    show_values: bool = False
+    converge: bool = True
+    oneoff: OneOff | None = None
+
+
+@record
+class DownIntent:
+    """What ``down`` wants. ``services`` empty: the whole project with its networks."""
+
+    services: tuple[str, ...] = ()
+    volumes: bool = False
+    remove_orphans: bool = False
+    timeout: float | None = None
+
+
+@record
+class LifeIntent:
+    """What ``stop``, ``restart``, ``kill``, ``pause``, ``unpause`` and ``rm`` want."""
+
+    services: tuple[str, ...] = ()
+    timeout: float | None = None
+    signal: str = "SIGKILL"
+    no_deps: bool = False
+    stop: bool = False  # rm --stop
+    volumes: bool = False  # rm --volumes
+    remove_orphans: bool = False  # kill --remove-orphans

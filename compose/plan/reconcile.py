@@ -1,0 +1,118 @@
+"""Desired + Observed + Intent → Plan. Pure: the same values give the same plan."""
+
+from __future__ import annotations
+
+from compose.plan.checks import PlanError, check_external, check_healthchecks, check_images, check_names
+from compose.plan.containers import Ready, Writer
+from compose.plan.decide import Decisions, Keep, Make, Replace
+from compose.plan.networks import check_remade, plan_networks, plan_volumes, remade_networks
+from compose.plan.plan import PlanBuilder
+from compose.plan.select import check_names as check_service_names
+from compose.plan.select import closure, select_services
+from compose.plan.world import is_live, short_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from compose.plan.desired import Desired, DesiredService
+    from compose.plan.intent import Intent
+    from compose.plan.observed import Observed, ObservedContainer
+    from compose.plan.plan import Plan
+
+
+def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
+    """The plan that brings what is to what should be. Raises PlanError or UsageError before anything is touched."""
+    selected = _selected(desired, intent)
+    services = _services(desired, intent, selected)
+    remade = remade_networks(desired, services, observed) if intent.converge else {}
+    decisions = Decisions(desired, observed, intent, selected, remade)
+    _check(desired, observed, intent, selected, services, decisions)
+
+    builder = PlanBuilder()
+    writer = Writer(builder, desired, observed, intent, decisions)
+    emptied = writer.halt_first(observed)
+    _orphans(writer, desired, observed, intent)
+    for name in desired.order:
+        writer.retire(name)
+    writer.ready = Ready(
+        plan_networks(builder, desired, services, observed, emptied),
+        plan_volumes(builder, desired, services, observed),
+    )
+    for name in desired.order:
+        if name in decisions.selected or _is_restarted(decisions, name):
+            writer.write(name)
+    if intent.oneoff is not None:
+        writer.write_oneoff(intent.oneoff)
+    if intent.wait:
+        writer.gate.wait_for_all(selected)
+    return builder.build(desired.project, desired)
+
+
+def orphans(desired: Desired, observed: Observed) -> list[ObservedContainer]:
+    """Containers of the project whose service is not in it (services hidden by a profile are)."""
+    known = {service.name for service in desired.services} | set(desired.disabled)
+    return [one for one in observed.containers if not one.oneoff and one.service not in known]
+
+
+def _selected(desired: Desired, intent: Intent) -> tuple[str, ...]:
+    """The services to converge. For ``run``: what its service depends on, not the service itself."""
+    oneoff = intent.oneoff
+    if oneoff is None:
+        check_service_names([service.name for service in desired.services], tuple(intent.scale))
+        return select_services(desired, intent.services, dependencies=not intent.no_deps)
+    select_services(desired, (oneoff.service,))
+    if intent.no_deps:
+        return ()
+    edges = {one.name: [edge.service for edge in one.dependencies] for one in desired.services}
+    chosen = closure(edges[oneoff.service], edges) - {oneoff.service}
+    return tuple(name for name in desired.order if name in chosen)
+
+
+def _services(desired: Desired, intent: Intent, selected: Sequence[str]) -> list[DesiredService]:
+    names = set(selected)
+    if intent.oneoff is not None:
+        names.add(intent.oneoff.service)
+    return [service for service in desired.services if service.name in names]
+
+
+def _check(
+    desired: Desired,
+    observed: Observed,
+    intent: Intent,
+    selected: Sequence[str],
+    services: list[DesiredService],
+    decisions: Decisions,
+) -> None:
+    needing = [service for service in services if _needs_image(decisions, service, intent)]
+    extra = [desired.service(intent.oneoff.service)] if intent.oneoff is not None else []
+    problems = check_images(needing, observed)
+    problems += check_external(desired, services, observed)
+    if not intent.no_start:
+        problems += check_healthchecks(desired, selected, observed, extra)
+    problems += check_names(decisions, observed, intent)
+    problems += check_remade(decisions.remade, observed)
+    if problems:
+        raise PlanError(problems)
+
+
+def _needs_image(decisions: Decisions, service: DesiredService, intent: Intent) -> bool:
+    if intent.oneoff is not None and intent.oneoff.service == service.name:
+        return True
+    rows = decisions.of[service.name]
+    return any(isinstance(row, Make) or (isinstance(row, Replace) and row.successor is None) for row in rows)
+
+
+def _is_restarted(decisions: Decisions, name: str) -> bool:
+    return any(isinstance(row, Keep) and row.restart for row in decisions.of[name])
+
+
+def _orphans(writer: Writer, desired: Desired, observed: Observed, intent: Intent) -> None:
+    found = orphans(desired, observed)
+    if intent.remove_orphans:
+        ended = [one for one in observed.containers if one.oneoff and not is_live(one)]
+        for container in [*found, *ended]:
+            writer.remove(container, "one-off that ended" if container.oneoff else "orphan: no such service")
+    elif found and not intent.ignore_orphans:
+        names = ", ".join(short_name(desired.project, one) for one in found)
+        writer.builder.warn(f"project {desired.project} has orphans: {names}; --remove-orphans removes them")
