@@ -1,0 +1,155 @@
+"""``up``, ``create``, ``scale`` and ``start``: the verbs that converge."""
+
+from __future__ import annotations
+
+from compose.api.common import Outcome, execute, members
+from compose.api.lock import ProjectLock
+from compose.errors import UsageError
+from compose.plan.intent import Intent
+from compose.plan.reconcile import reconcile
+from compose.plan.select import select_services
+from compose.record import EMPTY, record, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from compose.engine.protocol import Engine
+    from compose.events import Reporter
+    from compose.plan.desired import Desired
+    from compose.plan.observed import Observed
+    from compose.plan.plan import Plan
+
+
+@record
+class UpOptions:
+    """Options of ``up``; ``create``, ``scale`` and ``start`` use some of them.
+
+    ``lock``: path of the project's lock file, empty for none. ``workers``: threads, 0 for the default (``--parallel``).
+    ``timeout`` seconds for stops; ``wait_timeout`` seconds for ``wait``.
+    """
+
+    services: tuple[str, ...] = ()
+    force_recreate: bool = False
+    no_recreate: bool = False
+    always_recreate_deps: bool = False
+    scale: Mapping[str, int] = EMPTY
+    no_deps: bool = False
+    no_start: bool = False
+    timeout: float | None = None
+    remove_orphans: bool = False
+    ignore_orphans: bool = False
+    renew_anon_volumes: bool = False
+    wait: bool = False
+    wait_timeout: float | None = None
+    show_values: bool = False
+    workers: int = 0
+    lock: str = ""
+
+
+def up(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
+    """Converge the project, or the named services with their dependencies. Raises ComposeError."""
+    return _converge(engine, desired, up_intent(options), options, reporter)
+
+
+def create(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
+    """As ``up``, starting nothing."""
+    return _converge(engine, desired, create_intent(options), options, reporter)
+
+
+def scale(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
+    """Bring the services of ``options.scale`` to their numbers, recreating nothing."""
+    return _converge(engine, desired, scale_intent(options), options, reporter)
+
+
+def start(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
+    """Start the services' containers, and those they depend on, creating none. Raises UsageError if there are none."""
+    with ProjectLock(options.lock, desired.project, reporter):
+        observed = engine.observe(desired.project, desired)
+        plan = plan_start(desired, observed, options)
+        results = execute(engine, plan, reporter, options.workers)
+    return Outcome(plan, results, members(plan, results, observed))
+
+
+def plan_start(desired: Desired, observed: Observed, options: UpOptions) -> Plan:
+    """The plan of ``start``."""
+    there = {container.service for container in observed.containers if not container.oneoff}
+    selected = select_services(desired, options.services, dependencies=not options.no_deps)
+    for name in selected:
+        if name not in there and desired.service(name).replicas:
+            raise UsageError(f"cannot start {name}: it has no container", hint=f"create one: pycompose up {name}")
+    return reconcile(desired, observed, start_intent(options))
+
+
+def up_intent(options: UpOptions) -> Intent:
+    """What ``up`` asks of the planner. Raises UsageError for options that exclude each other."""
+    _check(options)
+    policy = "diverged"
+    if options.force_recreate or options.renew_anon_volumes:
+        policy = "force"
+    elif options.no_recreate:
+        policy = "never"
+    deps = "never" if options.no_recreate else "diverged"
+    if options.always_recreate_deps or (policy == "force" and not options.services):
+        deps = "force"
+    return Intent(
+        services=options.services,
+        recreate=policy,
+        recreate_deps=deps,
+        scale=options.scale,
+        no_deps=options.no_deps,
+        no_start=options.no_start,
+        timeout=options.timeout,
+        remove_orphans=options.remove_orphans,
+        ignore_orphans=options.ignore_orphans,
+        renew_anon_volumes=options.renew_anon_volumes,
+        wait=options.wait,
+        wait_timeout=options.wait_timeout,
+        show_values=options.show_values,
+    )
+
+
+def create_intent(options: UpOptions) -> Intent:
+    """What ``create`` asks of the planner."""
+    return replace(up_intent(options), no_start=True, wait=False)
+
+
+def scale_intent(options: UpOptions) -> Intent:
+    """What ``scale`` asks of the planner."""
+    names = options.services or tuple(options.scale)
+    return replace(up_intent(options), services=names, recreate="never", recreate_deps="never")
+
+
+def start_intent(options: UpOptions) -> Intent:
+    """What ``start`` asks of the planner."""
+    return Intent(
+        services=options.services,
+        no_deps=options.no_deps,
+        converge=False,
+        ignore_orphans=True,
+        wait=options.wait,
+        wait_timeout=options.wait_timeout,
+    )
+
+
+def _check(options: UpOptions) -> None:
+    pairs = (
+        (options.force_recreate and options.no_recreate, "--force-recreate and --no-recreate"),
+        (options.no_recreate and options.renew_anon_volumes, "--no-recreate and --renew-anon-volumes"),
+        (options.no_recreate and options.always_recreate_deps, "--no-recreate and --always-recreate-deps"),
+        (options.no_start and options.wait, "--no-start and --wait"),
+    )
+    for clash, names in pairs:
+        if clash:
+            raise UsageError(f"cannot use {names} together")
+    for name, count in options.scale.items():
+        if count < 0:
+            raise UsageError(f"cannot scale {name} to {count}: the number must be 0 or more")
+
+
+def _converge(engine: Engine, desired: Desired, intent: Intent, options: UpOptions, reporter: Reporter) -> Outcome:
+    with ProjectLock(options.lock, desired.project, reporter):
+        observed = engine.observe(desired.project, desired)
+        plan = reconcile(desired, observed, intent)
+        results = execute(engine, plan, reporter, options.workers)
+    return Outcome(plan, results, members(plan, results, observed))
