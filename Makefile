@@ -23,5 +23,11 @@ test: install
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
+demo: install
+	@$(BIN)/python examples/demo.py
+
+bench: install
+	$(BIN)/python bench/run.py $(BENCH)
+
 clean:
 	rm -rf $(VENV)
