@@ -1,0 +1,321 @@
+"""Adding images: unpack in staging, verify, write out once, then name. Formats: docs/formats/image-store.md.
+
+Order makes it safe to be killed anywhere: layers first, then the configuration, then the image by id, then its name.
+What is left by a kill is garbage that nothing names: staging is removed by the next command that adds an image, a
+layer without an image by the next removal.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+
+from runtime.errors import BadArchive, Conflict, RuntimeFault
+from runtime.images import builtin
+from runtime.images.changes import apply_changes
+from runtime.images.compression import chunks_of, decompress
+from runtime.images.merged import Merged
+from runtime.images.reference import Reference, parse
+from runtime.images.store import Image, encode_image, image_path, read_image, reference_path, store_dir
+from runtime.images.tar import Source, TarReader
+from runtime.images.unpack import Extractor
+from runtime.record import record, replace
+from runtime.tree import fsync_directory, open_directory, remove_tree, syncfs, write_durable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from runtime.images.compression import Readable
+    from runtime.paths import Roots
+
+MAX_LAYERS = 500  # what overlayfs stacks
+_DIRECTORIES = ("refs", "ids", "configs", "layers", "staging", "trash", "builtin")
+
+
+@record
+class Layer:
+    """An unpacked layer: ``name`` under the store, ``path`` where its files are now, ``chain`` its chain id."""
+
+    diff_id: str
+    chain: str
+    name: str
+    path: str
+    size: int
+
+
+def prepare(roots: Roots) -> str:
+    """Make the store's directories. Raises RuntimeFault when the state directory cannot be written."""
+    base = store_dir(roots)
+    try:
+        os.makedirs(roots.state, 0o700, exist_ok=True)
+        for name in ("", *_DIRECTORIES):
+            try:
+                os.mkdir(f"{base}/{name}", 0o700)
+            except FileExistsError:
+                pass
+    except OSError as error:
+        hint = "run as root, or choose another place with PYCOMPOSE_STATE_DIR"
+        raise RuntimeFault(f"cannot make the image store {base}: {error.strerror}", hint) from error
+    return base
+
+
+def lock_store(roots: Roots, exclusive: bool) -> int:
+    """The store's lock: shared while images are added, exclusive while they are removed. Close it to release it."""
+    fd = os.open(f"{prepare(roots)}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+    return fd
+
+
+class Staging:
+    """A directory of this process' unfinished work, locked as long as it lives; a context manager."""
+
+    def __init__(self, roots: Roots) -> None:
+        self.roots = roots
+        self.base = prepare(roots)
+        self.layers: list[Layer] = []
+        self._lock = lock_store(roots, exclusive=False)
+        sweep(roots)
+        self.path, self.fd = self._make()
+
+    def _make(self) -> tuple[str, int]:
+        while True:
+            path = f"{self.base}/staging/{os.getpid()}-{os.urandom(6).hex()}"
+            os.mkdir(path, 0o700)
+            fd = open_directory(path)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(fd).st_nlink and os.path.samestat(os.stat(path), os.fstat(fd)):
+                    return path, fd
+            except OSError:  # another process' sweep was faster between mkdir and flock
+                pass
+            os.close(fd)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        try:
+            remove_tree(self.path)
+        finally:
+            os.close(self.fd)
+            os.close(self._lock)
+
+    def add_layer(self, chunks: Iterable[bytes], below: Sequence[Layer], diff_id: str = "") -> Layer:
+        """Unpack one layer on those below (lowest first), unless the store has it; ``diff_id`` is verified."""
+        if diff_id:
+            known = self._known(diff_id, below)
+            if known is not None:
+                return known
+        from hashlib import sha256
+
+        place = f"{self.path}/{len(self.layers)}"
+        os.mkdir(place, 0o700)
+        os.mkdir(f"{place}/diff", 0o755)
+        root = open_directory(f"{place}/diff")
+        digest = sha256()
+        try:
+            os.fchmod(root, 0o755)
+            lower = Merged(layer.path for layer in reversed(below))
+            result = Extractor(root, lower).run(TarReader(Source(chunks, digest)))
+        finally:
+            os.close(root)
+        found = f"sha256:{digest.hexdigest()}"
+        if diff_id and found != diff_id:
+            raise BadArchive(
+                f"cannot accept layer {diff_id}: its content is {found}", "the archive is damaged; copy it again"
+            )
+        chain = chain_id(below, found)
+        name = f"layers/{chain[7:]}.chain" if result.used_lower else f"layers/{found[7:]}"
+        meta = {"version": 1, "diff_id": found, "size": result.size, "warnings": list(result.warnings)}
+        write_durable(f"{place}/meta.json", json.dumps(meta).encode())
+        layer = Layer(found, chain, name, f"{place}/diff", result.size)
+        self.layers.append(layer)
+        return layer
+
+    def _known(self, diff_id: str, below: Sequence[Layer]) -> Layer | None:
+        chain = chain_id(below, diff_id)
+        for name in (f"layers/{diff_id[7:]}", f"layers/{chain[7:]}.chain"):
+            for layer in self.layers:
+                if layer.name == name:
+                    return replace(layer, chain=chain)
+            try:
+                with open(f"{self.base}/{name}/meta.json", "rb") as file:
+                    size = json.load(file)["size"]
+            except FileNotFoundError:
+                continue
+            return Layer(diff_id, chain, name, f"{self.base}/{name}/diff", size)
+        return None
+
+    def commit(self) -> None:
+        """Make the layers durable and put them in their places; another process may have been first."""
+        if not self.layers:
+            return
+        syncfs(self.fd)
+        for layer in self.layers:
+            try:
+                os.rename(layer.path.removesuffix("/diff"), f"{self.base}/{layer.name}")
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        self.layers.clear()
+        fsync_directory(f"{self.base}/layers")
+
+
+def chain_id(below: Sequence[Layer], diff_id: str) -> str:
+    """The OCI chain id of a layer on those below it."""
+    if not below:
+        return diff_id
+    from hashlib import sha256
+
+    return "sha256:" + sha256(f"{below[-1].chain} {diff_id}".encode()).hexdigest()
+
+
+def sweep(roots: Roots) -> None:
+    """Remove what killed commands left: unlocked staging directories and the trash."""
+    base = store_dir(roots)
+    for name in os.listdir(f"{base}/staging"):
+        _sweep_staging(base, name)
+    for name in os.listdir(f"{base}/trash"):
+        remove_tree(f"{base}/trash/{name}")
+
+
+def _sweep_staging(base: str, name: str) -> None:
+    try:
+        fd = open_directory(f"{base}/staging/{name}")
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        discard(base, f"{base}/staging/{name}")
+    except BlockingIOError:
+        pass  # its owner lives
+    finally:
+        os.close(fd)
+
+
+def discard(base: str, path: str) -> None:
+    """Move a directory to the trash in one step, then remove it."""
+    trash = f"{base}/trash/{os.path.basename(path)}-{os.urandom(6).hex()}"
+    try:
+        os.rename(path, trash)
+    except FileNotFoundError:
+        return
+    remove_tree(trash)
+
+
+def add_image(staging: Staging, config_bytes: bytes, layers: Sequence[Layer], references: Sequence[Reference]) -> Image:
+    """Commit the layers, then the configuration, then the image under its id and its names."""
+    from hashlib import sha256
+
+    config = json.loads(config_bytes)
+    digest = f"sha256:{sha256(config_bytes).hexdigest()}"
+    staging.commit()
+    write_durable(f"{staging.base}/configs/{digest[7:]}.json", config_bytes)
+    image = Image(
+        reference="",
+        digest=digest,
+        layers=tuple(layer.diff_id for layer in layers),
+        config=config.get("config") or {},
+        created=config.get("created") or "",
+        size=sum(layer.size for layer in layers),
+        architecture=config.get("architecture") or "",
+        os=config.get("os") or "linux",
+        snapshots=tuple(layer.name for layer in layers),
+    )
+    write_durable(image_path(staging.roots, digest), encode_image(image))
+    named = [write_reference(staging.roots, image, reference) for reference in references]
+    return named[0] if named else image
+
+
+def write_reference(roots: Roots, image: Image, reference: Reference) -> Image:
+    """Let a name mean this image from now on."""
+    prepare(roots)
+    image = replace(image, reference=reference.familiar)
+    path = reference_path(roots, reference.full)
+    write_durable(path, encode_image(image))
+    fsync_directory(os.path.dirname(path))
+    return image
+
+
+class Failing:
+    """Turns OSError into one clear fault about ``what``; a context manager."""
+
+    def __init__(self, roots: Roots, what: str) -> None:
+        self._roots = roots
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, OSError):
+            return
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            hint = f"free some space below {self._roots.state}, or choose another disk with PYCOMPOSE_STATE_DIR"
+            raise RuntimeFault(f"cannot {self._what}: the disk is full", hint) from error
+        place = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+        raise RuntimeFault(f"cannot {self._what}: {error.strerror}{place}") from error
+
+
+def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, changes: Sequence[str]) -> Image:
+    name = parse(reference)
+    if reference in builtin.NAMES or name.digest:
+        reason = "a name has no digest" if name.digest else "that is the name of the built-in image"
+        raise Conflict(f"cannot import an image as {reference!r}: {reason}")
+    config: dict[str, Any] = apply_changes({}, changes)
+    file, close = open_source(source)
+    try:
+        with Failing(roots, f"import image {name.familiar!r}"), Staging(roots) as staging:
+            layer = staging.add_layer(decompress(chunks_of(file)), ())
+            same = _same_image(roots, name, layer, config)
+            if same is not None:
+                return same
+            return add_image(staging, _import_config(config, layer, source), (layer,), (name,))
+    finally:
+        if close:
+            close.close()
+
+
+def _same_image(roots: Roots, name: Reference, layer: Layer, config: dict[str, Any]) -> Image | None:
+    """The image of this name, if the import would only change its date: its containers then stay as they are."""
+    try:
+        image = read_image(reference_path(roots, name.full))
+    except FileNotFoundError:
+        return None
+    known = os.path.exists(f"{store_dir(roots)}/{layer.name}")
+    return image if known and image.layers == (layer.diff_id,) and image.config == config else None
+
+
+def _import_config(config: dict[str, Any], layer: Layer, source: object) -> bytes:
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    comment = f"imported from {source}" if isinstance(source, str) else "imported"
+    plain = {
+        "created": created,
+        "architecture": builtin.architecture(),
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        "history": [{"created": created, "comment": comment}],
+    }
+    return json.dumps(plain, separators=(",", ":")).encode()
+
+
+def open_source(source: Readable | str | int) -> tuple[Readable, Any]:
+    """A source as a binary file, and what to close afterwards. Raises RuntimeFault when it cannot be read."""
+    if isinstance(source, int) or source == "-":
+        return open(0 if source == "-" else int(str(source)), "rb", buffering=0, closefd=False), None
+    if not isinstance(source, str):
+        return source, None
+    try:
+        file = open(source, "rb", buffering=0)
+    except OSError as error:
+        raise RuntimeFault(f"cannot read {source!r}: {error.strerror}") from error
+    return file, file
+
+
+__all__ = ["Failing", "Layer", "Staging", "add_image", "import_rootfs", "read_image", "write_reference"]

@@ -1,0 +1,428 @@
+"""A layer's tar stream as a directory that overlayfs can stack, written so that no name leads out of it.
+
+Every step is one component relative to a directory descriptor, never a path that the kernel resolves; symlinks among
+an entry's parents are followed here, inside the root. A layer is unpacked alone: whiteouts become 0:0 devices and
+opaque marks, and only where a layer takes something from those below (the attributes of an implied directory, a
+symlink in the way, the target of a hard link, the need of a whiteout) is the merged view asked, and that is noted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from runtime.errors import BadArchive
+from runtime.images.merged import Found, Merged, split
+from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, FILE, HARDLINK, SYMLINK, Entry, TarReader
+from runtime.record import record
+from runtime.tree import is_whiteout, kind_of, remove_tree, write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    At = tuple[bytes, ...]
+
+_OPAQUE = b".wh..wh..opq"
+_MAX_LINKS = 40
+_OPEN_DIRECTORIES = 128  # descriptors kept; the usual limit of a process is 1024
+_RESERVE = 20  # one part in twenty of the disk stays free
+_CHECK_EVERY = 64 << 20  # bytes between two looks at the free space
+_KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@record
+class Unpacked:
+    """``size``: bytes of file content. ``used_lower``: the result depends on the layers below."""
+
+    size: int
+    entries: int
+    used_lower: bool
+    warnings: tuple[str, ...]
+
+
+class Extractor:
+    """Unpacks one stream below ``root_fd``.
+
+    ``lower``: the layers below, or None for a plain tree. ``whiteouts``: understand ``.wh.`` names. ``owner``: the
+    (uid, gid) of everything, or None for the archive's. ``merge``: the tree has files of its own, to be replaced.
+    """
+
+    def __init__(
+        self,
+        root_fd: int,
+        lower: Merged | None = None,
+        whiteouts: bool = True,
+        owner: tuple[int, int] | None = None,
+        merge: bool = False,
+    ) -> None:
+        self._root = root_fd
+        self._lower = lower
+        self._whiteouts = whiteouts
+        self._owner = owner
+        self._merge = merge
+        self._fds: dict[At, int] = {}
+        self._parents: dict[bytes, At] = {}  # a parent as the archive writes it -> where it really is
+        self._times: dict[At, int] = {}
+        self._hidden: list[tuple[bytes, bytes]] = []
+        self._opaque: list[bytes] = []
+        self._used_lower = False
+        self._size = self._unchecked = 0
+        self._warnings: list[str] = []
+        self._data: Any = None
+
+    def run(self, reader: TarReader) -> Unpacked:
+        """Unpack all entries. Raises BadArchive on a malformed or hostile one and OSError from the disk."""
+        self._data = reader.data
+        try:
+            for entry in reader:
+                self._add(entry)
+            self._finish()
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EMLINK):
+                raise BadArchive(
+                    f"cannot unpack archive: {os.strerror(error.errno).lower()}: {error.filename}"
+                ) from error
+            raise
+        finally:
+            self._close_all()
+        return Unpacked(self._size, reader.entries, self._used_lower, tuple(self._warnings))
+
+    # -- directories ---------------------------------------------------------------------------------------------
+
+    def _directory(self, at: At) -> int:
+        """A descriptor of a directory that is known to be one; kept open, the oldest ones closed."""
+        if not at:
+            return self._root
+        fd = self._fds.pop(at, -1)
+        if fd < 0:
+            fd = os.open(at[-1], _DIRECTORY, dir_fd=self._directory(at[:-1]))
+            if len(self._fds) >= _OPEN_DIRECTORIES:
+                os.close(self._fds.pop(next(iter(self._fds))))
+        self._fds[at] = fd
+        return fd
+
+    def _close_all(self) -> None:
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
+
+    def _forget(self, at: At) -> None:
+        """A directory or symlink is about to be replaced: nothing below it is known any more."""
+        depth = len(at)
+        for key in [key for key in self._fds if key[:depth] == at]:
+            os.close(self._fds.pop(key))
+        for key in [key for key in self._times if key[:depth] == at]:
+            del self._times[key]
+        self._parents.clear()
+
+    def _parent(self, path: bytes) -> At:
+        """Where the directory ``path`` really is, made if need be."""
+        known = self._parents.get(path)
+        if known is None:
+            found = self._walk(split(path), make=True)
+            assert found is not None
+            known = self._parents[path] = found
+        return known
+
+    def _walk(self, parts: At, make: bool) -> At | None:
+        """Follow the components inside the root; without ``make`` None where one is missing."""
+        here: At = ()
+        queue, links = list(reversed(parts)), 0
+        while queue:
+            part = queue.pop()
+            if part in (b"", b".", b".."):
+                here = here[:-1] if part == b".." else here
+                continue
+            at = (*here, part)
+            if at in self._fds:
+                here = at
+                continue
+            target = self._step(here, at, make)
+            if target is None:
+                return None
+            if not target:
+                here = at
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise BadArchive(f"cannot unpack {_show(parts)}: too many symbolic links in its path")
+            queue.extend(reversed(target.split(b"/")))
+            here = () if target.startswith(b"/") else here
+        return here
+
+    def _step(self, here: At, at: At, make: bool) -> bytes | None:
+        """One component: b"" if it is (now) a directory, a symlink's target, None if missing."""
+        fd = self._directory(here)
+        try:
+            info = os.stat(at[-1], dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return self._imply(fd, at) if make else None
+        if stat.S_ISDIR(info.st_mode):
+            return b""
+        if stat.S_ISLNK(info.st_mode):
+            return os.readlink(at[-1], dir_fd=fd)
+        raise BadArchive(f"cannot unpack below {_show(at)}: it is a {kind_of(info.st_mode)}, not a directory")
+
+    def _imply(self, fd: int, at: At) -> bytes:
+        """A parent that the archive does not list: as it is in the layers below, else 0755 root."""
+        found = self._below(at)
+        if found is not None and stat.S_ISLNK(found.info.st_mode):
+            return os.readlink(found.path)
+        os.mkdir(at[-1], 0o755, dir_fd=fd)
+        directory = self._directory(at)
+        if found is not None and found.dirs:
+            self._copy_attributes(directory, found)
+            self._times[at] = found.info.st_mtime_ns
+        else:
+            os.fchmod(directory, 0o755)
+            if self._owner:
+                os.fchown(directory, *self._owner)
+        return b""
+
+    def _below(self, at: At) -> Found | None:
+        if self._lower is None:
+            return None
+        self._used_lower = True
+        return self._lower.lookup(at)
+
+    def _copy_attributes(self, fd: int, found: Found) -> None:
+        os.fchown(fd, found.info.st_uid, found.info.st_gid)
+        os.fchmod(fd, stat.S_IMODE(found.info.st_mode))
+        for name in os.listxattr(found.path, follow_symlinks=False):
+            if _keeps(name):
+                os.setxattr(fd, name, os.getxattr(found.path, name, follow_symlinks=False))
+
+    # -- entries ---------------------------------------------------------------------------------------------------
+
+    def _add(self, entry: Entry) -> None:
+        parts = split(entry.name)
+        if not parts:
+            return self._add_root(entry)
+        name, parent = parts[-1], b"/".join(parts[:-1])
+        if self._whiteouts and name.startswith(b".wh."):
+            return self._add_whiteout(entry, parent, name)
+        if entry.type in (CHAR, BLOCKDEV) and entry.type == CHAR and entry.major == entry.minor == 0:
+            self._warnings.append(f"left out {_show(parts)}: a 0:0 device would hide files of other layers")
+            return None
+        at = (*self._parent(parent), name)
+        fd = self._directory(at[:-1])
+        try:
+            self._make(entry, fd, at)
+        except FileExistsError:
+            if entry.type == DIRECTORY:
+                return self._add_directory_again(entry, fd, at)
+            if not (entry.type == HARDLINK and self._is_same_file(entry, at)):
+                self._replace(entry, fd, at)
+        return None
+
+    def _add_root(self, entry: Entry) -> None:
+        if entry.type != DIRECTORY:
+            raise BadArchive(f"cannot unpack {_show((entry.name,))}: the root must be a directory")
+        if not self._merge:
+            self._set_attributes(self._root, entry, directory=True)
+            self._times[()] = entry.mtime_ns
+
+    def _add_whiteout(self, entry: Entry, parent: bytes, name: bytes) -> None:
+        if name == _OPAQUE:
+            self._opaque.append(parent)
+        elif name.startswith(b".wh..wh."):
+            self._warnings.append(f"left out {_show(split(entry.name))}: metadata of another file system")
+        elif name in (b".wh.", b".wh..", b".wh..."):
+            raise BadArchive(f"cannot unpack {_show(split(entry.name))}: not a valid whiteout")
+        else:
+            self._hidden.append((parent, name[4:]))
+
+    def _make(self, entry: Entry, fd: int, at: At) -> None:
+        name = at[-1]
+        if entry.type == FILE:
+            self._make_file(entry, fd, name)
+        elif entry.type == DIRECTORY:
+            os.mkdir(name, 0o700, dir_fd=fd)
+            self._set_attributes(self._directory(at), entry, directory=True)
+            self._times[at] = entry.mtime_ns
+        elif entry.type == SYMLINK:
+            os.symlink(entry.link, name, dir_fd=fd)
+            uid, gid = self._owner or (entry.uid, entry.gid)
+            os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=fd, follow_symlinks=False)
+        elif entry.type == HARDLINK:
+            self._make_hardlink(entry, fd, name)
+        else:
+            self._make_node(entry, fd, name)
+
+    def _make_file(self, entry: Entry, fd: int, name: bytes) -> None:
+        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
+        try:
+            for offset, piece in self._data():
+                if entry.sparse is not None:
+                    os.lseek(file, offset, os.SEEK_SET)
+                write_all(file, piece)
+                self._count(file, len(piece))
+            if entry.sparse is not None:
+                os.ftruncate(file, entry.size)
+            self._set_attributes(file, entry)
+            os.utime(file, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(file)
+
+    def _count(self, fd: int, size: int) -> None:
+        """Count content, and keep a part of the disk free."""
+        self._size += size
+        self._unchecked += size
+        if self._unchecked >= _CHECK_EVERY:
+            self._unchecked = 0
+            disk = os.fstatvfs(fd)
+            if disk.f_bavail < disk.f_blocks // _RESERVE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _set_attributes(self, fd: int, entry: Entry, directory: bool = False) -> None:
+        """Owner, then mode (chown clears set-id bits), then extended attributes (chown clears capabilities)."""
+        uid, gid = self._owner or (entry.uid, entry.gid)
+        if directory or uid or gid or self._merge:
+            os.fchown(fd, uid, gid)
+        os.fchmod(fd, entry.mode)
+        for name, value in (entry.xattrs or {}).items():
+            if _keeps(name):
+                self._set_xattr(fd, name, value)
+
+    def _set_xattr(self, fd: int, name: str, value: bytes) -> None:
+        try:
+            os.setxattr(fd, name, value)
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.EINVAL):
+                raise
+            self._warnings.append(f"left out extended attribute {name}: {os.strerror(error.errno)}")
+
+    def _make_node(self, entry: Entry, fd: int, name: bytes) -> None:
+        types = {CHAR: stat.S_IFCHR, BLOCKDEV: stat.S_IFBLK, FIFO: stat.S_IFIFO}
+        device = 0 if entry.type == FIFO else os.makedev(entry.major, entry.minor)
+        os.mknod(name, types[entry.type] | 0o600, device, dir_fd=fd)
+        node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            uid, gid = self._owner or (entry.uid, entry.gid)
+            os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+            if stat.S_IFMT(os.fstat(node).st_mode) == types[entry.type]:
+                os.chmod(f"/proc/self/fd/{node}", entry.mode)
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=fd, follow_symlinks=False)
+        finally:
+            os.close(node)
+
+    # -- hard links --------------------------------------------------------------------------------------------------
+
+    def _make_hardlink(self, entry: Entry, fd: int, name: bytes) -> None:
+        parts = split(entry.link)
+        if not parts:
+            raise BadArchive(f"cannot unpack {_show((entry.name,))}: it links to the root")
+        where = self._walk(parts[:-1], make=self._lower is not None)
+        if where is None:
+            raise self._no_target(entry)
+        source = self._directory(where)
+        if not _exists(parts[-1], source):
+            self._copy_up((*where, parts[-1]), entry)
+        source = self._directory(where)
+        try:
+            os.link(parts[-1], name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
+        except PermissionError as error:
+            raise BadArchive(f"cannot unpack {_show((entry.name,))}: it links to a directory") from error
+
+    def _no_target(self, entry: Entry) -> BadArchive:
+        return BadArchive(f"cannot unpack {_show((entry.name,))}: it links to {_show((entry.link,))}, which is missing")
+
+    def _copy_up(self, at: At, entry: Entry) -> None:
+        """The target of a hard link lies in a layer below: bring it into this one."""
+        found = self._below(at)
+        if found is None or found.dirs:
+            raise self._no_target(entry)
+        from runtime.copy_tree import Copier
+
+        directory, _, base = found.path.rpartition(b"/")
+        source = os.open(directory, _DIRECTORY)
+        try:
+            Copier().copy(source, base, self._directory(at[:-1]), at[-1])
+        finally:
+            os.close(source)
+
+    def _is_same_file(self, entry: Entry, at: At) -> bool:
+        parts = split(entry.link)
+        return bool(parts) and (*(self._walk(parts[:-1], make=False) or (b"",)), parts[-1]) == at
+
+    # -- names that come twice -----------------------------------------------------------------------------------------
+
+    def _add_directory_again(self, entry: Entry, fd: int, at: At) -> None:
+        """A directory over a directory: the new attributes, the old children."""
+        info = os.stat(at[-1], dir_fd=fd, follow_symlinks=False)
+        if not stat.S_ISDIR(info.st_mode):
+            self._replace(entry, fd, at)
+            return
+        self._set_attributes(self._directory(at), entry, directory=True)
+        self._times[at] = entry.mtime_ns
+
+    def _replace(self, entry: Entry, fd: int, at: At) -> None:
+        """The last of two entries with one name wins; a change to or from a symlink is an attack and refused."""
+        info = os.stat(at[-1], dir_fd=fd, follow_symlinks=False)
+        if self._merge:
+            if stat.S_ISDIR(info.st_mode) or entry.type == DIRECTORY:
+                word = kind_of(info.st_mode)
+                raise BadArchive(f"cannot unpack {_show(at)}: a {word} of that name is in the way")
+        elif stat.S_ISLNK(info.st_mode) != (entry.type == SYMLINK):
+            raise BadArchive(f"cannot unpack {_show(at)}: it comes twice, once as a symbolic link")
+        self._forget(at)
+        remove_tree(at[-1], fd)
+        self._make(entry, self._directory(at[:-1]), at)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        opaque = {self._parent(path) for path in self._opaque}
+        for at in opaque:
+            if self._lower is not None:
+                os.setxattr(self._directory(at), "trusted.overlay.opaque", b"y")
+        for parent, name in self._hidden:
+            self._hide(parent, name, opaque)
+        for at, mtime in self._times.items():
+            os.utime(self._directory(at), ns=(mtime, mtime))
+
+    def _hide(self, parent: bytes, name: bytes, opaque: set[At]) -> None:
+        """A whiteout, unless this layer has the file itself or nothing below would be hidden.
+
+        A 0:0 device that hides nothing would be listed by readdir(3) and then not be there.
+        """
+        if self._lower is None:
+            return
+        where = self._walk_hidden(split(parent))
+        if where is None or any(where[:depth] in opaque for depth in range(len(where) + 1)):
+            return
+        if self._below((*where, name)) is None:
+            return
+        here = self._parent(b"/".join(where))
+        fd = self._directory(here)
+        if not _exists(name, fd):
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=fd)
+
+    def _walk_hidden(self, parts: At) -> At | None:
+        """Where a whiteout's directory is, without making it: in this layer, else in those below."""
+        at = self._walk(parts, make=False)
+        if at is not None:
+            return at
+        self._used_lower = True
+        found = self._lower.resolve(b"/".join(parts)) if self._lower else None
+        return found.at if found is not None and found.dirs else None
+
+
+def _exists(name: bytes, fd: int) -> bool:
+    try:
+        return not is_whiteout(os.stat(name, dir_fd=fd, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _keeps(xattr: str) -> bool:
+    """Attributes that an image may set; the kernel's own bookkeeping and labels of another host are left out."""
+    return xattr in _KEPT_XATTRS or (xattr.startswith("user.") and not xattr.startswith("user.overlay."))
+
+
+def _show(parts: At) -> str:
+    return repr(b"/".join(parts)[:200].decode("utf-8", "backslashreplace"))
