@@ -1,0 +1,73 @@
+"""Load a project: what every command calls first. Nothing heavy is imported until the memo has failed to answer."""
+
+from __future__ import annotations
+
+import os
+
+from compose.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from compose.model.project import Project
+    from compose.plan.desired import Desired
+
+
+@record
+class LoadOptions:
+    """What the command line says about the project. ``files``: ``-f`` in order, ``-`` is standard input.
+
+    ``targets``: services named on the command line; their profiles become active. ``cwd``: "" means the process's.
+    """
+
+    files: tuple[str, ...] = ()
+    project_name: str = ""
+    project_directory: str = ""
+    env_files: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    cwd: str = ""
+    targets: tuple[str, ...] = ()
+
+
+def load_project(options: LoadOptions, environ: Mapping[str, str]) -> Project:
+    """Read the files, always. Raises SpecError; its ``problems`` has every problem found."""
+    from compose.model.project import project_from_plain
+    from compose.spec.desire import plain_project
+    from compose.spec.load import load
+
+    return project_from_plain(plain_project(load(options, environ)))
+
+
+def load_desired(options: LoadOptions, environ: Mapping[str, str], state_dir: str) -> Desired:
+    """What should be: from the memo if every input is the same, else from the files (and then remembered).
+
+    ``state_dir``: where memos are kept; when it cannot be written, nothing is remembered. Raises SpecError.
+    """
+    from compose import memo
+
+    cwd = options.cwd or working_directory(environ)
+    path = memo.path_of(options, cwd, state_dir)
+    found = memo.read(path, environ)
+    if found is not None:
+        return found
+    from compose.spec.desire import desired_from_loaded
+    from compose.spec.load import load
+
+    loaded = load(options, environ)
+    desired = desired_from_loaded(loaded)
+    if not loaded.inputs.used_stdin:
+        memo.write(path, desired, loaded.inputs.files, loaded.inputs.variables)
+    return desired
+
+
+def working_directory(environ: Mapping[str, str]) -> str:
+    """The working directory as the user calls it: ``PWD`` when it is the same place (it may be a symlink)."""
+    here = os.getcwd()
+    named = environ.get("PWD", "")
+    if named == here or not named.startswith("/"):
+        return here
+    try:
+        return named if os.path.samefile(named, here) else here
+    except OSError:
+        return here

@@ -1,0 +1,310 @@
+"""The kinds of values a Compose file holds: each checks a value and gives its canonical form.
+
+A ``Kind`` is called with the value, its path and the ``Check`` of the document; it returns the canonical value, or
+reports what is wrong and returns ``BROKEN``. The tables that say which attribute is of which kind are in schema.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from compose.model import units
+from compose.spec.scalars import boolean, go_text
+from compose.spec.tree import BROKEN, Map, Override, Path, Report, Reset, Seq, dotted, locate
+
+
+class Check:
+    """One document being checked: where problems go, and how a path becomes ``file:line:column``."""
+
+    def __init__(self, root: Any, report: Report) -> None:
+        self.root = root
+        self.report = report
+
+    def problem(self, path: Path, message: str, *, hint: str = "", key: bool = False) -> Any:
+        where = locate(self.root, path, key=key)
+        self.report.problem(f"{dotted(path)}: {message}" if path else message, hint=hint, where=where)
+        return BROKEN
+
+    def wrong(self, path: Path, expected: str, value: Any) -> Any:
+        """Report a value of the wrong type."""
+        numeric = isinstance(value, (int, float)) and "text" in expected
+        typed = getattr(value, "typed", None) or go_text(value)
+        hint = f'put it in quotes: "{typed}"' if numeric else ""
+        return self.problem(path, f"expected {expected}, not {describe(value)}", hint=hint)
+
+    def warn(self, path: Path, message: str) -> None:
+        self.report.warn(f"{dotted(path)}: {message}", where=locate(self.root, path))
+
+
+Kind = Callable[[Any, Path, Check], Any]
+
+
+def describe(value: Any) -> str:
+    """A value in words, for messages."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Map):
+        return "a mapping"
+    if isinstance(value, Seq):
+        return "a list"
+    if isinstance(value, bool):
+        return go_text(value)
+    if isinstance(value, (int, float)):
+        return f"the number {getattr(value, 'typed', None) or go_text(value)}"
+    return f'"{value}"'
+
+
+def wrap(kind: Kind, value: Any, path: Path, check: Check) -> Any:
+    """Apply a kind below ``!override``, and not at all to ``!reset`` and values already reported."""
+    if isinstance(value, Override):
+        return Override(kind(value.value, path, check))
+    return value if value is BROKEN or isinstance(value, Reset) else kind(value, path, check)
+
+
+# scalars
+
+
+def text(value: Any, path: Path, check: Check) -> Any:
+    return value if isinstance(value, str) else check.wrong(path, "text", value)
+
+
+def anything(value: Any, path: Path, check: Check) -> Any:
+    return value
+
+
+def flag(value: Any, path: Path, check: Check) -> Any:
+    """A boolean; text such as ``yes`` counts, with a warning, because YAML 1.2 reads it as text."""
+    truth = boolean(value)
+    if truth is None:
+        return check.wrong(path, "true or false", value)
+    if isinstance(value, str) and value.lower() not in ("true", "false"):
+        check.warn(path, f'"{value}" is read as {go_text(truth)}; write {go_text(truth)}')
+    return truth
+
+
+def integer(value: Any, path: Path, check: Check) -> Any:
+    number = _number(value)
+    if number is None or number != int(number):
+        return check.wrong(path, "a whole number", value)
+    return int(number)
+
+
+def number(value: Any, path: Path, check: Check) -> Any:
+    """A number; whole ones come out as int (as Go's JSON prints them)."""
+    result = _number(value)
+    if result is None:
+        return check.wrong(path, "a number", value)
+    return int(result) if result == int(result) else result
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        result = float(value)
+        if result != result or result in (float("inf"), float("-inf")):
+            return None
+        return int(value) if isinstance(value, int) or value == str(int(result)) else result
+    except ValueError:
+        return None
+
+
+def limited(kind: Kind, low: float, high: float) -> Kind:
+    def bounded(value: Any, path: Path, check: Check) -> Any:
+        result = kind(value, path, check)
+        if result is not BROKEN and not low <= result <= high:
+            return check.problem(path, f"expected a number from {low:g} to {high:g}, not {go_text(result)}")
+        return result
+
+    return bounded
+
+
+def text_of(value: Any, path: Path, check: Check) -> Any:
+    """Text or a number, as text; warns when the text of the number is not what was typed (``1.10``)."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return check.wrong(path, "text or a number", value)
+    return scalar_text(value, path, check)
+
+
+def scalar_text(value: Any, path: Path, check: Check) -> str:
+    """Any scalar as Go prints it, with the same warning."""
+    result = go_text(value)
+    typed = getattr(value, "typed", None)
+    if typed is not None and typed != result:
+        check.warn(path, f'{typed} without quotes becomes "{result}"; write "{typed}" in quotes to keep it')
+    return result
+
+
+def grammar(parse: Callable[[Any], Any], expected: str, *types: type) -> Kind:
+    """Text (or ``types``) with a grammar of its own; ``parse`` raises ValueError with what it expects."""
+
+    def parsed(value: Any, path: Path, check: Check) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (str, *types)):
+            return check.wrong(path, expected, value)
+        try:
+            return parse(value)
+        except ValueError as error:
+            return check.problem(path, f"expected {error}")
+
+    return parsed
+
+
+def _mode(value: str | int) -> str:
+    try:
+        return f"{value if isinstance(value, int) else int(value, 8):04o}"
+    except ValueError:
+        raise ValueError(f'file permissions in octal such as 0440, not "{value}"') from None
+
+
+size = grammar(lambda value: str(units.parse_bytes(value)), "a size such as 512m", int, float)
+duration = grammar(lambda value: units.format_duration(units.parse_duration(value)), "text such as 1m30s")
+mode = grammar(_mode, "file permissions such as 0440", int)
+
+
+def octal_number(value: Any, path: Path, check: Check) -> Any:
+    """A file mode that stays a number in the canonical form (tmpfs)."""
+    result = mode(value, path, check)
+    return result if result is BROKEN else int(result, 8)
+
+
+def choice(*words: str) -> Kind:
+    def chosen(value: Any, path: Path, check: Check) -> Any:
+        if value in words and isinstance(value, str):
+            return value
+        return check.problem(
+            path, f"expected {' or '.join(words)}, not {describe(value)}", hint=suggest(str(value), words)
+        )
+
+    return chosen
+
+
+def suggest(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    """``did you mean "x"?`` for the nearest known word, or "" when none is near."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(known), 1, 0.6)
+    return f'did you mean "{matches[0]}"?' if matches else ""
+
+
+# containers
+
+
+def items_of(kind: Kind) -> Kind:
+    """A list, each item of one kind."""
+
+    def listed(value: Any, path: Path, check: Check) -> Any:
+        if not isinstance(value, Seq):
+            return check.wrong(path, "a list", value)
+        result = Seq(value.mark)
+        for index, item in enumerate(value):
+            if not isinstance(item, Reset):
+                result.add(wrap(kind, item, (*path, index), check), value.marks[index])
+        return result
+
+    return listed
+
+
+def one_or_more(kind: Kind) -> Kind:
+    """One value or a list of them; the canonical form is the list."""
+    many = items_of(kind)
+
+    def listed(value: Any, path: Path, check: Check) -> Any:
+        if isinstance(value, Seq):
+            return many(value, path, check)
+        if isinstance(value, Map) or value is None:
+            return check.wrong(path, "text or a list", value)
+        result = Seq()
+        result.append(kind(value, path, check))
+        return result
+
+    return listed
+
+
+texts = items_of(text)
+text_list = one_or_more(text)
+
+
+def dictionary(kind: Kind, *, null: bool = False, name: str = "") -> Kind:
+    """A mapping with keys of the user's choice. ``null``: values may be left out. ``name``: keys are names of these."""
+
+    def mapped(value: Any, path: Path, check: Check) -> Any:
+        if not isinstance(value, Map):
+            return check.wrong(path, "a mapping", value)
+        result = Map(value.mark)
+        for key, item in value.items():
+            if name and not _is_name(key):
+                check.problem((*path, key), f'"{key}" cannot be the name of a {name}', hint=_NAME_HINT, key=True)
+            kept = item is None and null
+            result.put(key, None if kept else wrap(kind, item, (*path, key), check), value.marks.get(key))
+        return result
+
+    return mapped
+
+
+_NAME_HINT = "use letters, digits, dots, dashes and underscores"
+
+
+def _is_name(key: str) -> bool:
+    return bool(key) and key.isascii() and key.replace("-", "a").replace("_", "a").replace(".", "a").isalnum()
+
+
+def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: bool = False) -> Kind:
+    """A mapping with known keys; ``x-`` keys are free.
+
+    ``nullable``: attributes without a value are left for the check after merging (``null`` keeps the base's value).
+    """
+
+    def checked(value: Any, path: Path, check: Check) -> Any:
+        if not isinstance(value, Map):
+            return check.wrong(path, what, value)
+        result = Map(value.mark)
+        for key, item in value.items():
+            kind = fields.get(key)
+            if kind is None:
+                if key.startswith("x-"):
+                    result.take(key, value)
+                else:
+                    check.problem((*path, key), "unknown key", hint=suggest(key, tuple(fields)), key=True)
+                continue
+            kept = item is None and nullable
+            result.put(key, None if kept else wrap(kind, item, (*path, key), check), value.marks.get(key))
+        return result
+
+    return checked
+
+
+def pairs(null: str | None, *, keep: bool = False) -> Kind:
+    """A mapping, or a list of ``KEY=value``; values are scalars and become text. ``null``: what no value means."""
+
+    def paired(value: Any, path: Path, check: Check) -> Any:
+        result = Map(getattr(value, "mark", ("", 0, 0)))
+        if isinstance(value, Map):
+            for key, item in value.items():
+                result.put(key, _pair_value(item, (*path, key), check, null), value.marks.get(key))
+        elif isinstance(value, Seq):
+            for index, item in enumerate(value):
+                if not isinstance(item, str):
+                    check.wrong((*path, index), "text KEY=value", item)
+                    continue
+                key, equals, word = item.partition("=")
+                result.put(key, word if equals else null, (value.marks[index], value.marks[index]))
+        else:
+            return check.wrong(path, "a mapping or a list of KEY=value", value)
+        return result
+
+    return paired
+
+
+def _pair_value(item: Any, path: Path, check: Check, null: str | None) -> Any:
+    if isinstance(item, Override):
+        return Override(_pair_value(item.value, path, check, null))
+    if item is None:
+        return null
+    if item is BROKEN or isinstance(item, (str, Reset)):
+        return item
+    if isinstance(item, (Map, Seq)):
+        return check.wrong(path, "text, a number, true or false", item)
+    return scalar_text(item, path, check)

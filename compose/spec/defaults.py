@@ -1,0 +1,236 @@
+"""What Compose adds to a merged project: implicit networks and dependencies, names, and the shape docker compose prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compose.spec.tree import BROKEN, Map, Path, Report, Seq, dotted, locate
+
+_NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
+_SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
+
+# Attributes that docker compose prints even when they are false, zero or empty; all others vanish then.
+_KEPT = frozenset(
+    [
+        "command",
+        "entrypoint",
+        "init",
+        "attach",
+        "scale",
+        "replicas",
+        "retries",
+        "required",
+        "enable_ipv4",
+        "enable_ipv6",
+        "test",
+        "environment",
+        "ipam",
+        "volume",
+        "tmpfs",
+        "bind",
+        "image",
+        "build",
+        "placement",
+        "parallelism",
+        "max_attempts",
+        "stop_grace_period",
+        "mem_swappiness",
+        "weight",
+        "count",
+        "soft",
+        "hard",
+        "content",
+        "driver_opts",
+    ]
+)
+_NULL_SHOWN = frozenset(("command", "entrypoint"))
+_NAMED_RECORDS = frozenset(("networks", "depends_on"))
+# Maps whose keys are the user's: never pruned inside.
+_OPAQUE = frozenset(
+    [
+        "environment",
+        "labels",
+        "annotations",
+        "options",
+        "driver_opts",
+        "args",
+        "sysctls",
+        "aux_addresses",
+        "storage_opt",
+        "networks",
+        "depends_on",
+        "ulimits",
+        "extra_hosts",
+        "additional_contexts",
+        "command",
+        "entrypoint",
+        "test",
+    ]
+)
+
+
+def drop_version(root: Map, report: Report) -> None:
+    """``version:`` means nothing any more; say so."""
+    if "version" in root:
+        where = locate(root, ("version",), key=True)
+        report.warn("the attribute version is obsolete and has no effect; remove it", where=where)
+        del root["version"]
+
+
+def complete(root: Map, name: str, report: Report) -> None:
+    """Fill in defaults, in place. ``name``: the project's."""
+    root["name"] = name
+    for section in ("services", "networks", "volumes", "secrets", "configs"):
+        if root.get(section) is None:
+            if section == "services" and "services" in root:
+                report.problem("services: expected a mapping, not nothing", where=locate(root, ("services",), key=True))
+            root[section] = Map()
+    for key, service in root["services"].items():
+        if isinstance(service, Map):
+            _service(root, key, service, report)
+        elif service is not BROKEN:
+            _nothing(root, ("services", key), report)
+    if any("default" in (s.get("networks") or ()) for s in root["services"].values() if isinstance(s, Map)):
+        root["networks"].setdefault("default", None)
+    for section in ("networks", "volumes", "secrets", "configs"):
+        for key, item in root[section].items():
+            _resource(root, section, key, item, name)
+
+
+def _nothing(root: Map, path: Path, report: Report) -> None:
+    report.problem(
+        f"{dotted(path)}: has no value", hint="give it one, or remove the line", where=locate(root, path, key=True)
+    )
+
+
+def _service(root: Map, name: str, service: Map, report: Report) -> None:
+    for key in [key for key, value in service.items() if value is None]:
+        if key not in _NULL_MEANS_NOTHING:
+            _nothing(root, ("services", name, key), report)
+        del service[key]
+    service.setdefault("command", None)
+    service.setdefault("entrypoint", None)
+    if not service.get("networks") and not service.get("network_mode") and "provider" not in service:
+        service["networks"] = Map()
+        service["networks"]["default"] = None
+    for reference in _maps(service.get("secrets")):
+        reference.setdefault("target", f"/run/secrets/{reference['source']}")
+    deploy = service.get("deploy")
+    if isinstance(deploy, Map):
+        deploy.setdefault("placement", Map())
+    build = service.get("build")
+    if isinstance(build, Map) and "dockerfile_inline" not in build:
+        build.setdefault("dockerfile", "Dockerfile")
+    if isinstance(service.get("extra_hosts"), Seq):
+        service["extra_hosts"] = sorted(service["extra_hosts"])
+    _dependencies(root, name, service, report)
+
+
+def _maps(value: Any) -> list[Map]:
+    return [item for item in value or () if isinstance(item, Map)]
+
+
+def _dependencies(root: Map, name: str, service: Map, report: Report) -> None:
+    """Complete the declared dependencies and add the implicit ones."""
+    depends_on = service.get("depends_on")
+    depends_on = depends_on if isinstance(depends_on, Map) else Map()
+    for key, dependency in depends_on.items():
+        if isinstance(dependency, Map):
+            if "condition" not in dependency:
+                path = ("services", name, "depends_on", key)
+                report.problem(
+                    f"{dotted(path)}: needs a condition",
+                    hint="service_started, service_healthy or service_completed_successfully",
+                    where=locate(root, path, key=True),
+                )
+            dependency.setdefault("required", True)
+    for target, restart in implicit_dependencies(service):
+        if target not in depends_on:
+            entry = Map()
+            entry["condition"] = "service_started"
+            if restart:
+                entry["restart"] = True
+            entry["required"] = True
+            depends_on[target] = entry
+    if depends_on:
+        service["depends_on"] = depends_on
+
+
+def implicit_dependencies(service: Map) -> list[tuple[str, bool]]:
+    """(service, restart) for links, shared namespaces and volumes_from, in that order."""
+    found = []
+    for link in service.get("links") or ():
+        if isinstance(link, str):
+            found.append((link.partition(":")[0], True))
+    for key in _SHARED:
+        value = service.get(key)
+        if isinstance(value, str) and value.startswith("service:"):
+            found.append((value.removeprefix("service:"), True))
+    for source in service.get("volumes_from") or ():
+        if isinstance(source, str) and not source.startswith("container:"):
+            found.append((source.partition(":")[0], False))
+    return found
+
+
+def _resource(root: Map, section: str, key: str, item: Any, project: str) -> None:
+    """The name of a network, volume, secret or config; an external one keeps its own."""
+    if item is BROKEN:
+        return
+    if item is None:
+        item = root[section][key] = Map()
+    external = item.get("external")
+    if isinstance(external, Map):
+        item["external"] = True
+        if "name" in external:
+            item.setdefault("name", external["name"])
+    if not item.get("name"):
+        item["name"] = key if item.get("external") else f"{project}_{key}"
+    if section == "networks":
+        item.setdefault("ipam", Map())
+
+
+def prune(root: Map) -> None:
+    """Leave out what is empty, and resources that no enabled service uses, the way docker compose prints a project."""
+    services = root["services"]
+    for name, service in services.items():
+        extensions = {key: _plain(service[key]) for key in service if key.startswith("x-")}
+        services[name] = {**_pruned(service), **extensions}
+    for section, names in _used(services).items():
+        root[section] = {key: _pruned(root[section][key]) for key in root[section] if key in names}
+
+
+def _used(services: Map) -> dict[str, set[str]]:
+    used: dict[str, set[str]] = {"networks": set(), "volumes": set(), "secrets": set(), "configs": set()}
+    for service in services.values():
+        volumes = [v for v in service.get("volumes", ()) if v["type"] == "volume"]
+        used["networks"].update(service.get("networks") or ())
+        used["volumes"].update(v["source"] for v in volumes if v.get("source"))
+        used["secrets"].update(item["source"] for item in service.get("secrets", ()))
+        used["secrets"].update(item["source"] for item in service.get("build", {}).get("secrets", ()))
+        used["configs"].update(item["source"] for item in service.get("configs", ()))
+    return used
+
+
+def _pruned(value: Any) -> Any:
+    """A plain copy: keys sorted, false, zero and empty values left out unless they mean something."""
+    if isinstance(value, list):
+        return [_pruned(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    result: dict[str, Any] = {}
+    for key in sorted(value):
+        if key.startswith("x-"):
+            continue
+        item = _plain(value[key]) if key in _OPAQUE else _pruned(value[key])
+        if key in _NAMED_RECORDS and isinstance(item, dict):
+            item = {name: _pruned(entry) for name, entry in item.items()}
+        if item or (key in _KEPT and item is not None) or key in _NULL_SHOWN:
+            result[key] = item
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """A plain copy with nothing left out, keys sorted."""
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,130 @@
+"""Loaded → Desired and the plain project: config hashes, order, names on the machine, contents of secrets and configs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from compose.errors import SpecError
+from compose.plan.desired import (
+    Dependency,
+    Desired,
+    DesiredFile,
+    DesiredNetwork,
+    DesiredService,
+    DesiredVolume,
+)
+from compose.spec.digest import sha256_hex
+from compose.spec.load import Loaded
+from compose.spec.validate import network_order
+
+# Changing these recreates nothing; the rest of the canonical config is what the hash stands for.
+NOT_HASHED = frozenset(["build", "pull_policy", "scale", "depends_on", "profiles"])
+
+
+def desired_from_loaded(loaded: Loaded) -> Desired:
+    """What the planner reads. Raises SpecError when a secret's or config's variable is not set."""
+    root, place = loaded.root, loaded.place
+    files = _files(loaded)
+    digests = {(file.kind, file.key): file.digest for file in files}
+    services = tuple(_service(loaded.name, name, item, digests) for name, item in root["services"].items())
+    return Desired(
+        project=loaded.name,
+        working_dir=place.directory,
+        config_files=place.files,
+        environment_files=place.env_files,
+        services=services,
+        order=loaded.order,
+        networks=tuple(DesiredNetwork(*_resource(key, item)) for key, item in root["networks"].items()),
+        volumes=tuple(DesiredVolume(*_resource(key, item)) for key, item in root["volumes"].items()),
+        files=files,
+        disabled=loaded.disabled,
+        warnings=loaded.warnings,
+    )
+
+
+def plain_project(loaded: Loaded) -> dict[str, Any]:
+    """The fields of compose.model.project.Project as plain values."""
+    root, place = loaded.root, loaded.place
+    files = _files(loaded, missing_is_error=False)
+    digests = {(file.kind, file.key): file.digest for file in files}
+    return {
+        "name": loaded.name,
+        "working_dir": place.directory,
+        "config_files": place.files,
+        "environment_files": place.env_files,
+        "services": root["services"],
+        **{section: root[section] for section in ("networks", "volumes", "secrets", "configs")},
+        "order": loaded.order,
+        "hashes": {name: config_hash(_config(item), digests) for name, item in root["services"].items()},
+        "disabled": loaded.disabled,
+        "warnings": loaded.warnings,
+        "extensions": {key: value for key, value in root.items() if key.startswith("x-")},
+    }
+
+
+def _config(service: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in service.items() if not key.startswith("x-")}
+
+
+def _service(
+    project: str, name: str, item: Mapping[str, Any], digests: Mapping[tuple[str, str], str]
+) -> DesiredService:
+    config = _config(item)
+    replicas = config.get("scale", (config.get("deploy") or {}).get("replicas"))
+    return DesiredService(
+        name=name,
+        image=config.get("image") or f"{project}-{name}",
+        config=config,
+        config_hash=config_hash(config, digests),
+        replicas=1 if replicas is None else replicas,
+        container_name=config.get("container_name", ""),
+        dependencies=tuple(
+            Dependency(target, d["condition"], d.get("required", True), d.get("restart", False))
+            for target, d in config.get("depends_on", {}).items()
+        ),
+        networks=network_order(config.get("networks")),
+    )
+
+
+def config_hash(config: Mapping[str, Any], digests: Mapping[tuple[str, str], str]) -> str:
+    """sha256 of what a container is made from: the canonical config and the contents of its secrets and configs."""
+    hashed = {key: value for key, value in config.items() if key not in NOT_HASHED}
+    deploy = hashed.get("deploy")
+    if deploy and "replicas" in deploy:
+        hashed["deploy"] = {key: value for key, value in deploy.items() if key != "replicas"}
+    contents = [
+        digests.get((kind, reference["source"]), "")
+        for kind, section in (("secret", "secrets"), ("config", "configs"))
+        for reference in config.get(section, ())
+    ]
+    return _hash([hashed, contents])
+
+
+def _hash(value: Any) -> str:
+    return sha256_hex(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _resource(key: str, item: Mapping[str, Any]) -> tuple[str, str, bool, Mapping[str, Any], str]:
+    return (key, item["name"], bool(item.get("external")), item, _hash(item))
+
+
+def _files(loaded: Loaded, *, missing_is_error: bool = True) -> tuple[DesiredFile, ...]:
+    result = []
+    for kind, section in (("secret", "secrets"), ("config", "configs")):
+        for key, item in loaded.root[section].items():
+            if item.get("file"):
+                result.append(DesiredFile(key, kind, item["file"], "", loaded.inputs.digest(item["file"])))
+                continue
+            content = item.get("content")
+            if content is None and "environment" in item:
+                content = loaded.place.variables(item["environment"])
+                if content is None and missing_is_error:
+                    raise SpecError(
+                        f'{section}.{key}: the variable "{item["environment"]}" is not set',
+                        hint="set it in the environment or in .env",
+                    )
+            raw = (content or "").encode("utf-8", "surrogateescape")
+            result.append(DesiredFile(key, kind, "", raw.decode("latin-1"), sha256_hex(raw)))
+    return tuple(result)

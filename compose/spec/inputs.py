@@ -1,0 +1,79 @@
+"""Everything a load reads from the world goes through here, and is remembered, so that the memo can tell what changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from compose.errors import SpecError
+
+Stamp = tuple[int, int, int, int, int]  # dev, inode, size, mtime_ns, ctime_ns
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Inputs:
+    """The files and variables of one load. ``files``: path → (stamp, content or None), None when absent."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.files: dict[str, tuple[Stamp, bytes | None] | None] = {}
+        self.variables: dict[str, str | None] = {}
+        self.used_stdin = False
+
+    def variable(self, name: str) -> str | None:
+        """A variable of the process environment, or None."""
+        value = self.environ.get(name)
+        self.variables[name] = value
+        return value
+
+    def is_file(self, path: str) -> bool:
+        """Whether a regular file is there."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            self.files[path] = None
+            return False
+        self.files.setdefault(path, (stamp_of(status), None))
+        return os.path.isfile(path)
+
+    def read(self, path: str, what: str, where: str = "") -> bytes:
+        """The content of a file; ``-`` is standard input. Raises SpecError that names it as ``what``."""
+        if path == "-":
+            self.used_stdin = True
+            return sys.stdin.buffer.read()
+        try:
+            with open(path, "rb", buffering=0) as file:
+                status = os.fstat(file.fileno())
+                content = file.readall() or b""
+        except FileNotFoundError:
+            self.files[path] = None
+            raise SpecError(f"cannot find the {what} {path}", where=where) from None
+        except IsADirectoryError:
+            raise SpecError(f"cannot read the {what} {path}: it is a directory", where=where) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SpecError(f"cannot read the {what} {path}: {reason}", where=where) from None
+        self.files[path] = (stamp_of(status), content)
+        return content
+
+    def digest(self, path: str) -> str:
+        """sha256 of a file's bytes; "" when it cannot be read (the engine says so when it needs it)."""
+        from compose.spec.digest import sha256_hex
+
+        try:
+            return sha256_hex(self.read(path, "file"))
+        except SpecError:
+            self.is_file(path)
+            return ""
+
+
+def display_name(path: str, cwd: str) -> str:
+    """A file's name in messages: relative when it lies below the working directory."""
+    if path == "-":
+        return "<stdin>"
+    inside = path.startswith(cwd.rstrip("/") + "/")
+    return path[len(cwd.rstrip("/")) + 1 :] if inside else path

@@ -1,0 +1,376 @@
+"""Attributes with a short syntax: each kind takes every way of writing it and gives the long one."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any
+
+from compose.model import units
+from compose.spec import check as c
+from compose.spec.check import Check
+from compose.spec.tree import BROKEN, Map, Path, Seq
+
+DEFAULT_CONDITION = "service_started"
+_CONDITIONS = (DEFAULT_CONDITION, "service_healthy", "service_completed_successfully")
+
+
+def words(value: Any, path: Path, check: Check) -> Any:
+    """A command: nothing, text (split without a shell) or a list of text."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            parts, operator = units.split_words(value)
+        except ValueError as error:
+            return check.problem(path, f"expected {error}")
+        if operator:
+            check.warn(
+                path, f'"{operator}" is passed on as it is, no shell is involved; use ["sh", "-c", "..."] for one'
+            )
+        result = Seq()
+        result.extend(parts)
+        return result
+    if not isinstance(value, Seq):
+        return check.wrong(path, "text or a list", value)
+    return c.texts(value, path, check)
+
+
+def health_test(value: Any, path: Path, check: Check) -> Any:
+    """A probe: text for the shell, or a list that begins with CMD, CMD-SHELL or NONE."""
+    if isinstance(value, str):
+        result = Seq()
+        result.extend(["NONE"] if value == "NONE" else ["CMD-SHELL", value])
+        return result
+    result = c.texts(value, path, check)
+    if result is not BROKEN and (not result or result[0] not in ("CMD", "CMD-SHELL", "NONE")):
+        first = c.describe(result[0]) if result else "nothing"
+        return check.problem(path, f"expected a list that begins with CMD, CMD-SHELL or NONE, not {first}")
+    return result
+
+
+def _copy_of(source: Map, values: dict[str, Any], where: Any) -> Map:
+    result = Map(source.mark if isinstance(source, Map) else where)
+    for key, value in values.items():
+        result.put(key, value)
+    return result
+
+
+def _short(values: dict[str, Any], mark: Any) -> Map:
+    result = Map(mark)
+    result.update(values)
+    return result
+
+
+_PORT = c.record(
+    {
+        "name": c.text,
+        "mode": c.text,
+        "host_ip": c.grammar(units.parse_host_ip, "text"),
+        "target": c.limited(c.integer, 1, 65535),
+        "published": c.text_of,
+        "protocol": c.text,
+        "app_protocol": c.text,
+    },
+    what="a port such as 8080:80, or a mapping",
+)
+
+
+def ports(value: Any, path: Path, check: Check) -> Any:
+    """Published ports, one mapping per container port."""
+    if not isinstance(value, Seq):
+        return check.wrong(path, "a list", value)
+    result = Seq(value.mark)
+    for index, item in enumerate(value):
+        for port in _port(item, (*path, index), check, value.marks[index]):
+            result.add(port, value.marks[index])
+    return result
+
+
+def _port(item: Any, path: Path, check: Check, mark: Any) -> list[Any]:
+    if isinstance(item, int) and not isinstance(item, bool):
+        item = str(int(item))
+    if isinstance(item, str):
+        try:
+            parsed = units.parse_ports(item)
+        except ValueError as error:
+            check.problem(path, f"expected {error}")
+            return []
+        return [_port_map(port, mark) for port in parsed]
+    if item is BROKEN:
+        return []
+    port = _PORT(item, path, check)
+    if port is BROKEN:
+        return []
+    if "target" not in port:
+        check.problem(path, "a port needs a target, the port in the container")
+    port.setdefault("mode", "ingress")
+    port.setdefault("protocol", "tcp")
+    return [port]
+
+
+def _port_map(port: units.Port, mark: Any) -> Map:
+    result: dict[str, Any] = {"mode": "ingress"}
+    if port.host_ip:
+        result["host_ip"] = port.host_ip
+    result["target"] = port.target
+    if port.published:
+        result["published"] = port.published
+    result["protocol"] = port.protocol
+    return _short(result, mark)
+
+
+_VOLUME_LABELS = c.pairs("")
+_VOLUME = c.record(
+    {
+        "type": c.choice("bind", "volume", "tmpfs", "image", "npipe", "cluster"),
+        "source": c.text,
+        "target": c.text,
+        "read_only": c.flag,
+        "consistency": c.text,
+        "bind": c.record(
+            {
+                "propagation": c.text,
+                "create_host_path": c.flag,
+                "recursive": c.choice("enabled", "disabled", "writable", "readonly"),
+                "selinux": c.choice("z", "Z"),
+            }
+        ),
+        "volume": c.record({"labels": _VOLUME_LABELS, "nocopy": c.flag, "subpath": c.text}),
+        "tmpfs": c.record({"size": c.size, "mode": c.octal_number}),
+        "image": c.record({"subpath": c.text}),
+    },
+    what="a volume such as data:/var/lib/data, or a mapping",
+)
+_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+
+
+def volume(value: Any, path: Path, check: Check) -> Any:
+    """A mount of a service."""
+    if isinstance(value, str):
+        return _short_volume(value, path, check)
+    result = _VOLUME(value, path, check)
+    if result is BROKEN:
+        return result
+    if "type" not in result:
+        return check.problem(path, "a volume needs a type: bind, volume or tmpfs")
+    if not result.get("target"):
+        return check.problem(path, "a volume needs a target, the path in the container")
+    result["target"] = clean_path(result["target"])
+    if result["type"] == "bind":
+        bind = result.get("bind")
+        if not isinstance(bind, Map):
+            bind = Map(result.mark)
+            result["bind"] = bind
+        bind.setdefault("create_host_path", True)
+    return result
+
+
+def _short_volume(text: str, path: Path, check: Check) -> Any:
+    fields = text.split(":")
+    if len(text) > 1 and len(fields) > 3:
+        return check.problem(path, f'expected source:target:options, not "{text}"', hint="too many colons")
+    if not text or not all(fields[: 2 if len(fields) > 1 else 1]):
+        return check.problem(path, f'expected source:target:options, not "{text}"', hint="a part is empty")
+    if len(fields) == 1:
+        return _short({"type": "volume", "target": clean_path(text), "volume": Map()}, ("", 0, 0))
+    source, target, options = fields[0], fields[1], fields[2].split(",") if len(fields) == 3 else []
+    bind = source[0] in "./~\\"
+    result: dict[str, Any] = {"type": "bind" if bind else "volume", "source": source, "target": clean_path(target)}
+    bind_options, volume_options = Map(), Map()
+    for option in options:
+        if option == "ro":
+            result["read_only"] = True
+        elif option in _PROPAGATIONS:
+            bind_options["propagation"] = option
+        elif option in ("z", "Z"):
+            bind_options["selinux"] = option
+        elif option == "nocopy" and not bind:
+            volume_options["nocopy"] = True
+        elif option not in ("rw", "nocopy", "cached", "delegated", "consistent"):
+            check.warn(path, f'the volume option "{option}" is unknown and has no effect')
+    if bind:
+        bind_options["create_host_path"] = True
+    if bind_options:
+        result["bind"] = bind_options
+    if not bind:
+        result["volume"] = volume_options
+    return _short(result, ("", 0, 0))
+
+
+def clean_path(path: str) -> str:
+    """A container path without doubled slashes, dots and a slash at the end."""
+    cleaned = posixpath.normpath(path) if path else path
+    return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned
+
+
+_FILE_REFERENCE = c.record(
+    {"source": c.text, "target": c.text, "uid": c.text_of, "gid": c.text_of, "mode": c.mode},
+    what="a name, or a mapping",
+)
+
+
+def file_reference(value: Any, path: Path, check: Check) -> Any:
+    """The use of a secret or config by a service."""
+    if isinstance(value, str):
+        return _short({"source": value}, ("", 0, 0))
+    result = _FILE_REFERENCE(value, path, check)
+    if result is not BROKEN and not result.get("source"):
+        return check.problem(path, "needs a source, the name of a top-level secret or config")
+    return result
+
+
+_DEVICE = c.record(
+    {"source": c.text, "target": c.text, "permissions": c.text}, what="a device such as /dev/a:/dev/b:rwm"
+)
+
+
+def device(value: Any, path: Path, check: Check) -> Any:
+    """A device: ``host[:container[:permissions]]`` or a mapping."""
+    if isinstance(value, str):
+        fields = value.split(":")
+        if len(fields) > 3 or not fields[0]:
+            return check.problem(path, f'expected host:container:permissions, not "{value}"')
+        if len(fields) == 2 and fields[1] and set(fields[1]) <= set("rwm"):
+            fields.insert(1, "")
+        result = _short({"source": fields[0]}, ("", 0, 0))
+        if len(fields) > 1:
+            result["target"] = fields[1]
+        if len(fields) > 2:
+            result["permissions"] = fields[2]
+    else:
+        result = _DEVICE(value, path, check)
+        if result is BROKEN:
+            return result
+        if not result.get("source"):
+            return check.problem(path, "a device needs a source, its path on the host")
+    result["target"] = result.get("target") or result["source"]
+    result["permissions"] = result.get("permissions") or "rwm"
+    if not set(result["permissions"]) <= set("rwm"):
+        return check.problem(path, f'expected permissions of r, w and m, not "{result["permissions"]}"')
+    return result
+
+
+_DEPENDENCY = c.record(
+    {"condition": c.choice(*_CONDITIONS), "restart": c.flag, "required": c.flag},
+    what="a mapping with a condition",
+)
+
+
+def depends_on(value: Any, path: Path, check: Check) -> Any:
+    """Dependencies: a list of names, or a mapping name → condition."""
+    if isinstance(value, Map):
+        return c.dictionary(_DEPENDENCY)(value, path, check)
+    return _named(value, path, check, lambda mark: _short({"condition": DEFAULT_CONDITION, "required": True}, mark))
+
+
+_ATTACHMENT = c.record(
+    {
+        "aliases": c.texts,
+        "interface_name": c.text,
+        "ipv4_address": c.text,
+        "ipv6_address": c.text,
+        "link_local_ips": c.texts,
+        "mac_address": c.text,
+        "driver_opts": c.pairs(""),
+        "priority": c.integer,
+        "gw_priority": c.integer,
+    }
+)
+
+
+def networks(value: Any, path: Path, check: Check) -> Any:
+    """A service's networks: a list of names, or a mapping name → how to attach."""
+    if isinstance(value, Map):
+        return c.dictionary(_ATTACHMENT, null=True)(value, path, check)
+    return _named(value, path, check, lambda mark: None)
+
+
+def _named(value: Any, path: Path, check: Check, default: Any) -> Any:
+    if not isinstance(value, Seq):
+        return check.wrong(path, "a list of names or a mapping", value)
+    result = Map(value.mark)
+    for index, name in enumerate(value):
+        if c.text(name, (*path, index), check) is not BROKEN:
+            result.put(name, default(value.marks[index]), (value.marks[index], value.marks[index]))
+    return result
+
+
+def extra_hosts(value: Any, path: Path, check: Check) -> Any:
+    """Lines for /etc/hosts, as a list of ``name=address``."""
+    result = Seq(getattr(value, "mark", ("", 0, 0)))
+    if isinstance(value, Map):
+        for name, item in value.items():
+            mark = value.marks[name][1]
+            for address in item if isinstance(item, Seq) else [item]:
+                if c.text(address, (*path, name), check) is not BROKEN:
+                    result.add(f"{name}={_bare(address)}", mark)
+        return result
+    if not isinstance(value, Seq):
+        return check.wrong(path, "a list of name=address or a mapping", value)
+    for index, item in enumerate(value):
+        if c.text(item, (*path, index), check) is BROKEN:
+            continue
+        name, sign, addresses = item.partition("=") if "=" in item else item.partition(":")
+        if not sign or not name or not addresses:
+            check.problem((*path, index), f'expected name=address, not "{item}"')
+            continue
+        for address in addresses.split(","):
+            result.add(f"{name.strip()}={_bare(address.strip())}", value.marks[index])
+    return result
+
+
+def _bare(address: str) -> str:
+    return address[1:-1] if address.startswith("[") and address.endswith("]") else address
+
+
+_LIMIT = c.record({"soft": c.integer, "hard": c.integer}, what="a number, or a mapping with soft and hard")
+
+
+def ulimit(value: Any, path: Path, check: Check) -> Any:
+    """A resource limit: one number for both, or soft and hard."""
+    if isinstance(value, (int, float, str)):
+        return c.integer(value, path, check)
+    result = _LIMIT(value, path, check)
+    if result is not BROKEN and not ("soft" in result and "hard" in result):
+        return check.problem(path, "a limit needs both soft and hard, or is one number")
+    return result
+
+
+_ENV_FILE = c.record({"path": c.text, "required": c.flag, "format": c.choice("raw")})
+
+
+def env_file(value: Any, path: Path, check: Check) -> Any:
+    """Environment files, as a list of mappings with path, required and format."""
+
+    def one(item: Any, where: Path, check: Check) -> Any:
+        if isinstance(item, str):
+            return _short({"path": item, "required": True}, ("", 0, 0))
+        result = _ENV_FILE(item, where, check)
+        if result is not BROKEN:
+            if not result.get("path"):
+                return check.problem(where, "an environment file needs a path")
+            result.setdefault("required", True)
+        return result
+
+    if isinstance(value, Map):
+        return check.wrong(path, "text or a list", value)
+    return c.one_or_more(one)(value, path, check)
+
+
+def external(value: Any, path: Path, check: Check) -> Any:
+    """Whether a resource exists already; the old form ``{name: x}`` is folded by the resource's kind."""
+    if isinstance(value, Map):
+        return c.record({"name": c.text})(value, path, check)
+    return c.flag(value, path, check)
+
+
+def extends(value: Any, path: Path, check: Check) -> Any:
+    """The service to extend: a name, or a mapping with service and file."""
+    if isinstance(value, str):
+        return _short({"service": value}, ("", 0, 0))
+    result = c.record({"service": c.text, "file": c.text}, what="the name of a service, or a mapping")(
+        value, path, check
+    )
+    if result is not BROKEN and not result.get("service"):
+        return check.problem(path, "needs a service, the name of the one to extend")
+    return result

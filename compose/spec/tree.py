@@ -1,0 +1,148 @@
+"""Plain trees that remember where they were written.
+
+Between reading and the model, a document is made of ``Map`` (a dict with text keys), ``Seq`` (a list) and scalars
+(str, int, float, bool, None). The two containers know the file, line and column of their entries, so every later phase
+can say where a value comes from; scalars carry nothing, and cost nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compose.errors import SpecError
+
+Mark = tuple[str, int, int]
+Path = tuple[str | int, ...]
+NOWHERE: Mark = ("", 0, 0)
+
+
+class Map(dict[str, Any]):
+    """A mapping; ``marks[key]`` is (mark of the key, mark of the value)."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark = NOWHERE) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: dict[str, tuple[Mark, Mark]] = {}
+
+    def put(self, key: str, value: Any, marks: tuple[Mark, Mark] | None = None) -> None:
+        """Set a key together with its place."""
+        self[key] = value
+        if marks is not None:
+            self.marks[key] = marks
+
+    def take(self, key: str, source: Map) -> None:
+        """Set a key to what another map has there, with its place."""
+        self.put(key, source[key], source.marks.get(key))
+
+
+class Seq(list[Any]):
+    """A sequence; ``marks`` runs in parallel with the items (it may be shorter for items without a place)."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark = NOWHERE) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: list[Mark] = []
+
+    def add(self, value: Any, mark: Mark) -> None:
+        self.append(value)
+        self.marks.append(mark)
+
+
+class Reset:
+    """``!reset``: the key disappears."""
+
+    __slots__ = ("mark",)
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+
+
+class Override:
+    """``!override``: ``value`` replaces instead of merging."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Broken:
+    """Stands for a value about which a problem was reported already; later checks pass it by."""
+
+
+BROKEN = Broken()
+
+
+class TextInt(int):
+    """A number whose canonical text differs from what was typed (``0644``): ``typed`` keeps that."""
+
+    typed: str
+
+
+class TextFloat(float):
+    """As TextInt, for floats (``1.10``)."""
+
+    typed: str
+
+
+def locate(root: Any, path: Path, *, key: bool = False) -> str:
+    """``file:line:column`` of the deepest known part of a path; of the key rather than the value if ``key``."""
+    mark: Mark = getattr(root, "mark", NOWHERE)
+    node = root
+    for depth, part in enumerate(path):
+        if isinstance(node, Override):
+            node = node.value
+        if isinstance(node, Map) and isinstance(part, str):
+            marks = node.marks.get(part)
+            if marks:
+                found = marks[0] if key and depth == len(path) - 1 else marks[1]
+                mark = found if found[1] else mark
+            if part not in node:
+                break
+            node = node[part]
+        elif isinstance(node, Seq) and isinstance(part, int) and part < len(node):
+            if part < len(node.marks) and node.marks[part][1]:
+                mark = node.marks[part]
+            node = node[part]
+        else:
+            break
+    return format_mark(mark)
+
+
+def format_mark(mark: Mark) -> str:
+    return f"{mark[0]}:{mark[1]}:{mark[2]}" if mark[1] else mark[0]
+
+
+def dotted(path: Path) -> str:
+    """``services.web.ports[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+class Report:
+    """Collects every problem and warning of one load, so that they are told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[SpecError] = []
+        self.warnings: list[str] = []
+
+    def problem(self, message: str, *, hint: str = "", where: str = "") -> None:
+        self.problems.append(SpecError(message, hint=hint, where=where))
+
+    def warn(self, message: str, *, where: str = "") -> None:
+        text = f"{where}: {message}" if where else message
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def raise_if_any(self) -> None:
+        """Raises SpecError carrying all problems, if there are any, in the order of the files."""
+        if not self.problems:
+            return
+        first, *_ = problems = tuple(dict.fromkeys(self.problems))
+        raise SpecError(first.message, hint=first.hint, where=first.where, problems=problems) from None
