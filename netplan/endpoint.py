@@ -1,0 +1,285 @@
+"""Attach a container's network namespace to a network, and detach it.
+
+Order of an attach: the row (lease, names, host ports, all bound), the pair of links, the inside, the translation of the
+ports, ``ready``. Every step finds out what is done already, so the next attach or detach after a kill -9 converges.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+from netplan import host, ipam, network, publish
+from netplan.errors import AddressInUse, KernelRefused, NetworkFault
+from netplan.firewall import nft as firewall
+from netplan.firewall import rules
+from netplan.ipv4 import pack_address
+from netplan.netlink import conntrack
+from netplan.netlink import link as rtnl
+from netplan.netlink.socket import ROUTE, Netlink, refusal
+from netplan.netns import inside
+from netplan.record import replace, to_plain
+from netplan.store import EndpointRow, link_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netplan.netlink.link import Link
+    from netplan.netlink.message import Message
+    from netplan.spec import Endpoint, EndpointSpec
+    from netplan.store import NetworkRow, Store
+
+_LOOPBACK = 1
+_ATTEMPTS = 5
+_ARP = 0x0806
+_BRIDGE_FULL = 54  # EXFULL: a bridge has 1023 ports at most
+
+
+def attach(store: Store, spec: EndpointSpec, netns_fd: int) -> tuple[Endpoint, tuple[int, ...]]:
+    """Put the container on the network. Attaching what is attached gives the same endpoint.
+
+    Returns the endpoint and sockets that reserve its host ports: the caller keeps them open (in a process that lives
+    as long as the container) until it detaches. Raises NetworkNotFound, PortInUse, AddressInUse, PoolExhausted,
+    NetworkFault, KernelRefused; on a first attach everything is given back then.
+    """
+    on = network.find(store, spec.network)
+    row, fds, known = _lease(store, on, spec)
+    try:
+        if known:
+            row, wired = _inspect(store, on, row, netns_fd)
+        else:
+            wired = False
+        if not wired:
+            row = _add_links(store, on, row, netns_fd)
+        _set_up_inside(store, on, row, netns_fd)
+        firewall.publish(store, row)
+        _forget_udp(store, row)
+        _finish(store, row, spec)
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        if not known:
+            detach(store, spec.container, spec.network)
+        raise
+    return row.public(on), tuple(fds)
+
+
+def detach(store: Store, container: str, network: str = "") -> None:
+    """Give back lease, names, ports and links of the container, on one network or on all. Idempotent.
+
+    Links go with their namespace; they are deleted here only if that is still alive.
+    """
+    rows = store.endpoints(container, network)
+    if not rows:
+        return
+    firewall.withdraw(store, rows)
+    udp = [port.host_port for row in rows for port in row.ports if port.protocol == "udp"]
+    conntrack.forget(store.filter, [row.address for row in rows], udp)
+    _delete_links(store, rows)
+    with store:
+        for row in rows:
+            store.drop_endpoint(row)
+
+
+def endpoints(store: Store, container: str = "", network: str = "") -> list[Endpoint]:
+    """Endpoints in force, of a container, of a network, of both, or all."""
+    networks = {row.name: row for row in store.networks()}
+    return [row.public(networks[row.network]) for row in store.endpoints(container, network) if row.network in networks]
+
+
+def remove_all(store: Store, networks: list[str]) -> None:
+    """Remove networks with all their endpoints: a project's teardown, in one grace period of the kernel."""
+    network.remove_all(store, networks)
+
+
+def sweep(store: Store, alive: Callable[[str], bool]) -> None:
+    """Detach every container that ``alive`` denies, and delete links marked as ours that no network has."""
+    for container in sorted({row.container for row in store.endpoints()}):
+        if not alive(container):
+            detach(store, container)
+    host.sweep_links(store)
+
+
+def _wanted(spec: EndpointSpec) -> str:
+    """What of a spec makes another endpoint when it changes; names may change in place."""
+    ports = to_plain(spec.ports)
+    return json.dumps([spec.interface, spec.ipv4_address, spec.mac_address, spec.default_route, ports])
+
+
+def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRow, list[int], bool]:
+    """The endpoint's row, with its ports bound: a new one, or the one there is (then the last value is true)."""
+    known = store.endpoint(spec.container, spec.network)
+    if known and known.wanted != _wanted(spec):
+        detach(store, spec.container, spec.network)
+        known = None
+    if known:
+        return known, publish.reserve_again(known.ports), True
+    with store:
+        known = store.endpoint(spec.container, spec.network)
+        if known:
+            return known, publish.reserve_again(known.ports), True
+        address = ipam.select_address(spec.network, on.range, store.leased(spec.network), spec.ipv4_address)
+        mac = ipam.parse_mac(spec.mac_address) if spec.mac_address else ipam.derived_mac(address)
+        _check_mac(store, spec, mac)
+        if mac != ipam.derived_mac(address):
+            store.note_own_macs(on.id)
+        ports, fds = publish.reserve(store, on, spec)
+        row = EndpointRow(
+            *(spec.container, spec.network, spec.interface, store.next_link(), address, mac, spec.names, spec.links),
+            *(spec.default_route, _wanted(spec), False, ports),
+        )
+        store.add_endpoint(row)
+        store.publish(row)
+    return row, fds, False
+
+
+def _check_mac(store: Store, spec: EndpointSpec, mac: bytes) -> None:
+    found = store.execute("SELECT names FROM endpoint WHERE network = ? AND mac = ?", (spec.network, mac))
+    if found:
+        other = json.loads(found[0][0])[0]
+        raise AddressInUse(f"cannot use {ipam.render_mac(mac)} on network {spec.network}: container {other} has it")
+
+
+def _inspect(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> tuple[EndpointRow, bool]:
+    """What an earlier attach left: the row as it is and whether its links are there, both ends.
+
+    A host's end without its peer in this namespace belongs to the container's last life: the row gets a new link.
+    """
+    network.ensure(store, on)
+    outer = rtnl.link_of(store.route, row.link)
+    if outer is None:
+        return row, False
+    if _is_ours(outer, row, on):
+        with inside(netns_fd):
+            there = Netlink(ROUTE)
+        try:
+            inner = rtnl.link_of(there, row.link)
+        finally:
+            there.close()
+        if inner is not None and inner.name == row.interface:
+            store.route.run(f"attach {outer.name}", *_outer(store, on, row), rtnl.set_master(row.link, on.link))
+            return row, True
+        store.route.run(f"delete link {outer.name}", rtnl.delete_link(row.link))
+    return _renumber(store, row), False
+
+
+def _is_ours(link: Link, row: EndpointRow, on: NetworkRow) -> bool:
+    return link.name == link_name(row.link) and link.group == on.group
+
+
+def _renumber(store: Store, row: EndpointRow, skip: bool = False) -> EndpointRow:
+    with store:
+        if skip:
+            store.skip_links()
+        link = store.next_link()
+        store.execute(
+            "UPDATE endpoint SET link = ? WHERE container = ? AND network = ?", (link, row.container, row.network)
+        )
+    return replace(row, link=link)
+
+
+def _add_links(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> EndpointRow:
+    """Create the pair: the peer is born in its namespace, the host's end in its bridge. Raises KernelRefused."""
+    what = f"attach {row.names[0]} to network {on.name}"
+    for _ in range(_ATTEMPTS):
+        name = link_name(row.link)
+        message = rtnl.create_veth(row.link, name, on.link, on.group, on.mtu, netns_fd, row.interface, row.mac)
+        errors = store.route.attempt(message)
+        if not errors:
+            store.route.run(what, *_outer(store, on, row))
+            return row
+        number, detail = errors[0]
+        if number == _BRIDGE_FULL:
+            raise NetworkFault(f"cannot {what}: a bridge takes 1023 containers", "use a second network")
+        if number != errno.EEXIST:
+            if host.is_bridge(rtnl.link_of(store.route, on.link), on):
+                raise refusal(what, number, detail)
+            on = network.ensure(store, on)
+        elif rtnl.link_of(store.route, row.link) or rtnl.link_of(store.route, name=name):
+            row = _renumber(store, row, skip=True)
+        else:
+            raise KernelRefused(f"cannot {what}: the namespace already has a link {row.interface}", number)
+    raise refusal(what, number, detail)
+
+
+def _outer(store: Store, on: NetworkRow, row: EndpointRow) -> list[Message]:
+    alias = f"{host.bridge_alias(store.instance, on)}:{row.container[:12]}"
+    isolated = not rules.enabled(on, "enable_icc")
+    return [rtnl.set_port(row.link, isolated), rtnl.set_alias(row.link, alias)]
+
+
+def _set_up_inside(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> None:
+    """The namespace's side: sysctls, lo, the interface, its address and route; then make it known.
+
+    Between up and the announcement the host's end is asked for once: that completes its pending carrier event. Without
+    it the bridge port may not forward yet and the first packet is lost, which costs the client a second.
+    """
+    with inside(netns_fd):
+        _write_sysctls(row.interface)
+        there = Netlink(ROUTE)
+    try:
+        todo = [rtnl.set_up(_LOOPBACK), rtnl.set_up(row.link)]
+        todo.append(rtnl.add_address(row.link, row.address, on.range.subnet[1]))
+        if row.default_route and not on.internal:
+            todo.append(rtnl.add_default_route(row.link, on.range.default_gateway))
+        there.run(f"configure {row.interface} of {row.names[0]}", *todo)
+    finally:
+        there.close()
+    rtnl.link_of(store.route, row.link)
+    _announce(store, on, row)
+
+
+def _write_sysctls(interface: str) -> None:
+    """Docker's defaults of a private namespace, where nobody has set others; IPv6 is off on an IPv4 network."""
+    host.write_sysctl("ipv4/ip_unprivileged_port_start", "0", instead_of="1024")
+    host.write_sysctl("ipv4/ping_group_range", "0 2147483647", instead_of="1 0")
+    host.write_sysctl(f"ipv6/conf/{interface}/disable_ipv6", "1")
+
+
+def _announce(store: Store, on: NetworkRow, row: EndpointRow) -> None:
+    """Nobody may keep sending to who had this address or this MAC before.
+
+    The bridge and the host's neighbour table are told by netlink. Containers can hold a stale neighbour only where a
+    MAC was not derived from its address: then one gratuitous ARP goes to all of them, from the host through the bridge.
+    (A packet socket of the container's namespace would do it too, but closing one waits 8 to 16 ms.)
+    """
+    todo = [rtnl.add_forwarding(row.link, row.mac)]
+    if on.range.subnet[1] < 32:
+        todo.append(rtnl.replace_neighbour(on.link, row.address, row.mac))
+    store.route.attempt(*todo)
+    if row.mac == ipam.derived_mac(row.address) and not store.has_own_macs(on.id):
+        return
+    own = row.mac + pack_address(row.address)
+    header = b"\xff" * 6 + row.mac + _ARP.to_bytes(2, "big")
+    body = b"\0\x01\x08\0\x06\x04\0\x01" + own + b"\xff" * 6 + pack_address(row.address)
+    try:
+        store.packets.sendto(header + body, (on.bridge, _ARP))
+    except OSError:
+        pass  # the bridge is down or gone: nobody can have a stale entry through it
+
+
+def _forget_udp(store: Store, row: EndpointRow) -> None:
+    udp = [port.host_port for port in row.ports if port.protocol == "udp"]
+    if udp:
+        conntrack.forget(store.filter, [], udp)
+
+
+def _finish(store: Store, row: EndpointRow, spec: EndpointSpec) -> None:
+    """The names answer from now on."""
+    store.execute(
+        "UPDATE endpoint SET ready = 1, names = ?, links = ? WHERE container = ? AND network = ?",
+        (json.dumps(spec.names), json.dumps(dict(spec.links)), spec.container, spec.network),
+    )
+
+
+def _delete_links(store: Store, rows: list[EndpointRow]) -> None:
+    groups = {row.name: row for row in store.networks()}
+    found = []
+    for row in rows:
+        link = rtnl.link_of(store.route, row.link)
+        if link and _is_ours(link, row, groups[row.network]) and rtnl.namespace_alive(store.route, link.peer_ns):
+            found.append(link)
+    # The row's own number serves as the group: nothing else has it.
+    host.delete_together(store.route, found, rows[0].link)

@@ -1,0 +1,74 @@
+"""Live beside other firewalls: Docker and ufw set the forward policy to drop, and an accept of ours cannot undo it.
+
+An accept in one base chain does not stop another's policy, so the rule must stand in the chain that drops: in
+iptables-nft's ``ip filter``, chain DOCKER-USER where there is one (the place that Docker leaves to others), else
+FORWARD. Our rules carry a comment by which they are found again.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from netplan.netlink import nft
+from netplan.netlink.socket import refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from netplan.store import Store
+
+_TABLE, _USER, _FORWARD = "filter", "DOCKER-USER", "FORWARD"
+_NEWER = (errno.ENOENT, errno.EOPNOTSUPP)
+
+
+def dropping(store: Store) -> str:
+    """The chain that needs our rules (``DOCKER-USER`` or ``FORWARD``), or empty: nobody drops by policy."""
+    chains = [chain for chain in nft.list_chains(store.filter, nft.INET4) if chain["table"] == _TABLE]
+    drops = any(c["hook"] == nft.FORWARD and c["policy"] == nft.DROP for c in chains)
+    if not drops:
+        return ""
+    return _USER if any(c["name"] == _USER for c in chains) else _FORWARD
+
+
+def dropping_elsewhere(store: Store) -> list[str]:
+    """Base chains of other tables that drop forwarded packets by policy, where we cannot put a rule."""
+    return [
+        f"{chain['table']} {chain['name']}"
+        for chain in nft.list_chains(store.filter, nft.INET4) + nft.list_chains(store.filter, 1)
+        if chain["hook"] == nft.FORWARD and chain["policy"] == nft.DROP and chain["table"] != _TABLE
+    ]
+
+
+def allow(store: Store, bridge: str) -> None:
+    """Let the bridge's packets pass a foreign forward chain that drops by policy; nothing to do without one.
+
+    Inbound stays guarded: our own table drops what was not published. Raises KernelRefused.
+    """
+    chain = dropping(store)
+    if not chain or _handles(store, chain, bridge):
+        return
+    batch = nft.Ruleset(nft.INET4, _TABLE)
+    note = _note(store, bridge)
+    batch.add_rule(chain, nft.input_is(bridge), nft.verdict(nft.ACCEPT), note=note, first=True)
+    batch.add_rule(chain, nft.output_is(bridge), nft.verdict(nft.ACCEPT), note=note, first=True)
+    errors = batch.attempt(store.filter)
+    if errors and errors[min(errors)][0] not in _NEWER:
+        raise refusal(f"allow {bridge} in chain {chain}", *errors[min(errors)])
+
+
+def forget(store: Store, bridge: str) -> None:
+    """Delete our rules for the bridge, in whichever of the two chains."""
+    for chain in (_USER, _FORWARD):
+        for handle in _handles(store, chain, bridge):
+            batch = nft.Ruleset(nft.INET4, _TABLE)
+            batch.delete_rule(chain, handle)
+            batch.attempt(store.filter)
+
+
+def _note(store: Store, bridge: str) -> str:
+    return f"{store.instance} {bridge}"
+
+
+def _handles(store: Store, chain: str, bridge: str) -> list[int]:
+    note = _note(store, bridge)
+    rules = nft.list_rules(store.filter, nft.INET4, _TABLE, chain)
+    return [handle for handle, userdata in rules if nft.comment_of(userdata) == note]

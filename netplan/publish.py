@@ -1,0 +1,231 @@
+"""Host ports: chosen and really bound before any translation exists, so that a clash is an error and not a mystery.
+
+The sockets only keep others out; the kernel translates before it would look for a socket. TCP on IPv4 listens (a bound
+socket that does not listen would not stop others with SO_REUSEADDR) behind a filter that drops everything, so nobody
+connects to it by accident. TCP on IPv6 is bound only: netplan/proxy.py listens on it, and without the proxy a client
+is refused at once and goes on to IPv4.
+"""
+
+from __future__ import annotations
+
+import _socket
+import ctypes
+import errno
+import os
+
+from netplan import owners
+from netplan.errors import NetworkFault, PortInUse
+from netplan.ipv4 import is_address
+from netplan.spec import PublishedPort
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netplan.spec import EndpointSpec, PortMapping
+    from netplan.store import NetworkRow, Store
+
+ANY, ANY6 = "0.0.0.0", "::"
+_ATTACH_FILTER, _V6ONLY, _IPPROTO_IPV6, _SCTP = 26, 26, 41, 132
+_FALLBACK = (49153, 65535)
+_BUSY = errno.EADDRINUSE
+_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+
+
+def reserve(store: Store, network: NetworkRow, spec: EndpointSpec) -> tuple[tuple[PublishedPort, ...], list[int]]:
+    """Choose and bind the endpoint's host ports. In a transaction. Returns the ports and the sockets to hold.
+
+    Raises PortInUse with the owner, NetworkFault for what cannot be published at all; then nothing stays bound.
+    """
+    ports: list[PublishedPort] = []
+    held: list[int] = []
+    try:
+        for mapping in spec.ports:
+            found, fds = _reserve_one(store, network, spec, mapping, ports)
+            ports += found
+            held += fds
+    except BaseException:
+        for fd in held:
+            os.close(fd)
+        raise
+    return tuple(ports), held
+
+
+def _reserve_one(
+    store: Store, network: NetworkRow, spec: EndpointSpec, mapping: PortMapping, before: list[PublishedPort]
+) -> tuple[list[PublishedPort], list[int]]:
+    addresses = _addresses(network, mapping)
+    what = f"{_shown(addresses[0])}:{mapping.host_port or '*'}/{mapping.protocol}"
+    if mapping.protocol not in ("tcp", "udp", "sctp") or (mapping.protocol != "tcp" and ":" in addresses[0]):
+        raise NetworkFault(f"cannot publish {what}: only tcp and udp can be published, on IPv6 only tcp")
+    for number in _candidates(store, mapping):
+        taken = any(
+            (p.protocol, p.host_port) == (mapping.protocol, number) and _meet(p.host_ip, addresses) for p in before
+        )
+        owner = "this container" if taken else _stored_owner(store, spec, mapping.protocol, number, addresses)
+        if not owner:
+            try:
+                found, fds = _bind_all(addresses, number, mapping.protocol)
+            except OSError as problem:
+                if problem.errno != _BUSY:
+                    raise _unusual(what, problem) from None
+                owner = "another process"
+            else:
+                if not mapping.host_port:
+                    store.execute("INSERT OR REPLACE INTO meta VALUES ('ephemeral', ?)", (number,))
+                return [PublishedPort(ip, number, mapping.container_port, mapping.protocol) for ip in found], fds
+    raise _in_use(mapping, addresses[0], owner)
+
+
+def _addresses(network: NetworkRow, mapping: PortMapping) -> list[str]:
+    """Where to bind; without a host address also everywhere on IPv6, which is TCP through the proxy."""
+    chosen = mapping.host_ip.strip("[]") or network.options.get(_HOST_BINDING, "")
+    if chosen:
+        if ":" not in chosen and not is_address(chosen):
+            raise NetworkFault(f"cannot publish on {chosen!r}: it is not an address")
+        return [chosen]
+    return [ANY, ANY6] if mapping.protocol == "tcp" else [ANY]
+
+
+def _shown(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _meet(one: str, others: Iterable[str]) -> bool:
+    return one in (ANY, ANY6) or any(other in (one, ANY, ANY6) for other in others)
+
+
+def _candidates(store: Store, mapping: PortMapping) -> Iterable[int]:
+    if mapping.host_port:
+        return range(mapping.host_port, max(mapping.host_port, mapping.host_port_end) + 1)
+    return _ephemeral(store)
+
+
+def _ephemeral(store: Store) -> Iterable[int]:
+    """From the kernel's range, going on after the last one given; then Docker's fallback range."""
+    low, high = _read_range()
+    avoided = _reserved_ports()
+    found = store.execute("SELECT value FROM meta WHERE key = 'ephemeral'")
+    start = int(found[0][0]) + 1 if found else low
+    start = start if low <= start <= high else low
+    for numbers in (range(start, high + 1), range(low, start), range(_FALLBACK[0], _FALLBACK[1] + 1)):
+        yield from (number for number in numbers if number not in avoided)
+
+
+def _read_range() -> tuple[int, int]:
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+            low, high = file.read().split()
+            return int(low), int(high)
+    except (OSError, ValueError):
+        return _FALLBACK
+
+
+def _reserved_ports() -> set[int]:
+    """ip_local_reserved_ports: ``8080,9000-9010``."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_reserved_ports") as file:
+            parts = file.read().strip().split(",")
+    except OSError:
+        return set()
+    found: set[int] = set()
+    for part in filter(None, parts):
+        low, _, high = part.partition("-")
+        found.update(range(int(low), int(high or low) + 1))
+    return found
+
+
+def _stored_owner(store: Store, spec: EndpointSpec, protocol: str, number: int, addresses: list[str]) -> str:
+    """The container of ours that has the port, whether its socket is still held or not."""
+    rows = store.execute(
+        "SELECT p.host_ip, e.names, n.project FROM published p JOIN endpoint e USING (container, network)"
+        " JOIN network n ON n.name = p.network"
+        " WHERE p.protocol = ? AND p.host_port = ? AND NOT (p.container = ? AND p.network = ?)",
+        (protocol, number, spec.container, spec.network),
+    )
+    for host_ip, names, project in rows:
+        if _meet(host_ip, addresses):
+            import json
+
+            return f"container {json.loads(names)[0]}" + (f" of project {project}" if project else "")
+    return ""
+
+
+def _bind_all(addresses: list[str], number: int, protocol: str) -> tuple[list[str], list[int]]:
+    """Bind the port at all addresses or at none. Raises OSError. IPv6 everywhere is left out where there is no IPv6."""
+    found: list[str] = []
+    fds: list[int] = []
+    try:
+        for address in addresses:
+            try:
+                fds.append(bind(address, number, protocol))
+            except OSError as problem:
+                if address == ANY6 and len(addresses) > 1 and problem.errno != _BUSY:
+                    continue
+                raise
+            found.append(address)
+    except OSError:
+        for fd in fds:
+            os.close(fd)
+        raise
+    return found, fds
+
+
+def bind(address: str, number: int, protocol: str) -> int:
+    """A socket that keeps the port. Raises OSError."""
+    family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
+    kind = _socket.SOCK_DGRAM if protocol == "udp" else _socket.SOCK_STREAM
+    sock = _socket.socket(family, kind | _socket.SOCK_CLOEXEC, _SCTP if protocol == "sctp" else 0)
+    try:
+        if protocol != "udp":
+            sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if family == _socket.AF_INET6:
+            sock.setsockopt(_IPPROTO_IPV6, _V6ONLY, 1)
+        else:
+            _drop_everything(sock)
+        sock.bind((address, number))
+        if family == _socket.AF_INET and protocol != "udp":
+            sock.listen(1)
+        return sock.detach()
+    except OSError:
+        sock.close()
+        raise
+
+
+def _drop_everything(sock: _socket.socket) -> None:
+    """A classic BPF program of one instruction: return 0 bytes (SO_ATTACH_FILTER)."""
+    program = ctypes.create_string_buffer(b"\x06\0\0\0\0\0\0\0", 8)
+    filter_ = (1).to_bytes(2, "little").ljust(8, b"\0") + ctypes.addressof(program).to_bytes(8, "little")
+    sock.setsockopt(_socket.SOL_SOCKET, _ATTACH_FILTER, filter_)
+
+
+def reserve_again(ports: Iterable[PublishedPort]) -> list[int]:
+    """Sockets for those of our ports that nobody holds: their holder was killed. What is held stays as it is."""
+    fds = []
+    for port in ports:
+        try:
+            fds.append(bind(port.host_ip, port.host_port, port.protocol))
+        except OSError:
+            continue
+    return fds
+
+
+def _unusual(what: str, problem: OSError) -> NetworkFault:
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return NetworkFault(f"cannot publish {what}: this host does not have the address")
+    if problem.errno in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT):
+        return NetworkFault(f"cannot publish {what}: this kernel does not have the protocol")
+    return NetworkFault(f"cannot publish {what}: {(problem.strerror or str(problem)).lower()}")
+
+
+def _in_use(mapping: PortMapping, address: str, owner: str) -> PortInUse:
+    end = max(mapping.host_port, mapping.host_port_end)
+    shown = f"{mapping.host_port}" if end == mapping.host_port else f"{mapping.host_port}-{end}"
+    if owner == "another process":
+        owner = owners.process_on_port(mapping.protocol, end) or owner
+    subject = "the port is" if end == mapping.host_port else "all of these ports are"
+    return PortInUse(
+        f"cannot publish {_shown(address)}:{shown}/{mapping.protocol}: {subject} in use by {owner}",
+        owner,
+        "stop what uses it, or publish another host port",
+    )

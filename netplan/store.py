@@ -1,0 +1,383 @@
+"""Who has which subnet, address, name and host port: a small SQLite database (docs/formats/netplan-store.md).
+
+Leases have many writers, so they live in a database with UNIQUE constraints and not in files. It lies on tmpfs and
+carries the boot id: after a reboot no lease is true any more and it starts empty. ``_sqlite3`` is used directly, since
+``sqlite3`` imports ``datetime`` and ``collections`` for adapters that we do not need.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _sqlite3
+import json
+import os
+import threading
+
+from netplan.errors import NetworkFault
+from netplan.ipam import Range
+from netplan.ipv4 import render_address, render_prefix
+from netplan.netlink.socket import NETFILTER, ROUTE, Netlink
+from netplan.record import record
+from netplan.spec import Endpoint, Network, PublishedPort
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE network (
+    name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, driver TEXT NOT NULL,
+    bridge TEXT NOT NULL UNIQUE, link INTEGER NOT NULL UNIQUE, grp INTEGER NOT NULL UNIQUE,
+    first INTEGER NOT NULL UNIQUE, length INTEGER NOT NULL, gateway INTEGER NOT NULL,
+    pool_first INTEGER NOT NULL, pool_length INTEGER NOT NULL, reserved TEXT NOT NULL, default_gateway INTEGER NOT NULL,
+    internal INTEGER NOT NULL, mtu INTEGER NOT NULL, options TEXT NOT NULL, labels TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE TABLE endpoint (
+    container TEXT NOT NULL, network TEXT NOT NULL REFERENCES network (name), interface TEXT NOT NULL,
+    link INTEGER NOT NULL UNIQUE, address INTEGER NOT NULL, mac BLOB NOT NULL, names TEXT NOT NULL,
+    links TEXT NOT NULL, default_route INTEGER NOT NULL, wanted TEXT NOT NULL, ready INTEGER NOT NULL,
+    PRIMARY KEY (container, network), UNIQUE (network, address), UNIQUE (network, mac)
+);
+CREATE TABLE published (
+    protocol TEXT NOT NULL, host_ip TEXT NOT NULL, host_port INTEGER NOT NULL,
+    container TEXT NOT NULL, network TEXT NOT NULL, container_port INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (protocol, host_ip, host_port),
+    FOREIGN KEY (container, network) REFERENCES endpoint (container, network) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX published_by_container ON published (container, network);
+"""
+_NETWORK = (
+    "name, id, project, driver, bridge, link, grp, first, length, gateway, pool_first, pool_length, reserved,"
+    " default_gateway, internal, mtu, options, labels, created_at"
+)
+_ENDPOINT = "container, network, interface, link, address, mac, names, links, default_route, wanted, ready"
+
+
+@record
+class NetworkRow:
+    """A network as stored: addresses are numbers, ``link`` is the bridge's interface index."""
+
+    name: str
+    id: str
+    project: str
+    driver: str
+    bridge: str
+    link: int
+    group: int
+    range: Range
+    internal: bool
+    mtu: int
+    options: Mapping[str, str]
+    labels: Mapping[str, str]
+    created_at: str
+
+    def public(self) -> Network:
+        """What callers of netplan see."""
+        return Network(
+            self.id,
+            self.name,
+            self.project,
+            self.driver,
+            self.bridge,
+            self.group,
+            render_prefix(self.range.subnet),
+            render_address(self.range.gateway),
+            self.internal,
+            self.mtu,
+            self.options,
+            self.labels,
+            self.created_at,
+        )
+
+
+@record
+class EndpointRow:
+    """An endpoint as stored. ``wanted``: what was asked for, as text; ``ready``: attach has finished, names answer."""
+
+    container: str
+    network: str
+    interface: str
+    link: int
+    address: int
+    mac: bytes
+    names: tuple[str, ...]
+    links: Mapping[str, str]
+    default_route: bool
+    wanted: str
+    ready: bool
+    ports: tuple[PublishedPort, ...] = ()
+
+    def public(self, network: NetworkRow) -> Endpoint:
+        """What callers of netplan see."""
+        return Endpoint(
+            self.network,
+            self.container,
+            self.interface,
+            link_name(self.link),
+            render_address(self.address),
+            network.range.subnet[1],
+            render_address(network.range.default_gateway) if self.default_route and not network.internal else "",
+            ":".join(f"{byte:02x}" for byte in self.mac),
+            self.names,
+            self.links,
+            self.ports,
+        )
+
+
+def link_name(index: int) -> str:
+    """The host's end of a container's pair, from its interface index."""
+    return f"veth{index:07x}"
+
+
+class Store:
+    """The database and this process's netlink sockets to the host. Usable from several threads.
+
+    ``route`` and ``filter`` belong to the network namespace in which the store was opened. The nf_tables socket stays
+    open: closing one after a deletion waits 14 ms for the kernel's deferred work.
+    """
+
+    def __init__(self, path: str, instance: str, database: _sqlite3.Connection, fresh: bool) -> None:
+        self.path = path
+        self.instance = instance
+        self.fresh = fresh
+        self.route = Netlink(ROUTE)
+        self._filter: Netlink | None = None
+        self._packets: _socket.socket | None = None
+        self._database = database
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    @property
+    def filter(self) -> Netlink:
+        with self._lock:
+            if self._filter is None:
+                self._filter = Netlink(NETFILTER)
+            return self._filter
+
+    @property
+    def packets(self) -> _socket.socket:
+        """A packet socket that receives nothing. Kept open, for closing one waits for the kernel."""
+        with self._lock:
+            if self._packets is None:
+                self._packets = _socket.socket(_socket.AF_PACKET, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC, 0)
+            return self._packets
+
+    def close(self) -> None:
+        self._database.close()
+        if self._packets is not None:
+            self._packets.close()
+        self.route.close()
+        if self._filter is not None:
+            self._filter.close()
+
+    def __enter__(self) -> Store:
+        """``with store:`` is one transaction, exclusive among all processes and threads; an inner one joins it."""
+        self._lock.acquire()
+        try:
+            if not self._depth:
+                self._database.execute("BEGIN IMMEDIATE")
+        except _sqlite3.Error as problem:
+            self._lock.release()
+            raise NetworkFault(f"cannot lock {self.path}: {problem}") from None
+        self._depth += 1
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._depth -= 1
+        try:
+            if not self._depth:
+                self._database.execute("ROLLBACK" if kind else "COMMIT")
+        finally:
+            self._lock.release()
+
+    def execute(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(statement, tuple(values)).fetchall()
+
+    def version(self) -> int:
+        """A number that changes when another connection has written (PRAGMA data_version)."""
+        return int(self.execute("PRAGMA data_version")[0][0])
+
+    def network(self, name: str) -> NetworkRow | None:
+        found = self.networks(name=name)
+        return found[0] if found else None
+
+    def networks(self, project: str = "", name: str = "") -> list[NetworkRow]:
+        where, values = _where(project=project, name=name)
+        return [_network(row) for row in self.execute(f"SELECT {_NETWORK} FROM network{where} ORDER BY name", values)]
+
+    def add_network(self, row: NetworkRow) -> None:
+        area = row.range
+        values = (
+            *(row.name, row.id, row.project, row.driver, row.bridge, row.link, row.group),
+            *(*area.subnet, area.gateway, *area.pool, json.dumps(area.reserved), area.default_gateway),
+            *(row.internal, row.mtu, json.dumps(dict(row.options)), json.dumps(dict(row.labels)), row.created_at),
+        )
+        self.execute(f"INSERT INTO network ({_NETWORK}) VALUES ({', '.join('?' * len(values))})", values)
+
+    def drop_network(self, name: str) -> None:
+        self.execute("DELETE FROM meta WHERE key = 'macs ' || (SELECT id FROM network WHERE name = ?)", (name,))
+        self.execute("DELETE FROM endpoint WHERE network = ?", (name,))
+        self.execute("DELETE FROM network WHERE name = ?", (name,))
+
+    def endpoint(self, container: str, network: str) -> EndpointRow | None:
+        found = self.endpoints(container, network)
+        return found[0] if found else None
+
+    def endpoints(self, container: str = "", network: str = "") -> list[EndpointRow]:
+        where, values = _where(container=container, network=network)
+        ports: dict[tuple[str, str], list[PublishedPort]] = {}
+        with self._lock:
+            rows = self.execute(f"SELECT {_ENDPOINT} FROM endpoint{where} ORDER BY network, container", values)
+            published = self.execute(
+                "SELECT container, network, host_ip, host_port, container_port, protocol FROM published"
+                f"{where} ORDER BY position",
+                values,
+            )
+        for owner, on, host_ip, host_port, container_port, protocol in published:
+            ports.setdefault((owner, on), []).append(PublishedPort(host_ip, host_port, container_port, protocol))
+        return [_endpoint(row, tuple(ports.get((row[0], row[1]), ()))) for row in rows]
+
+    def add_endpoint(self, row: EndpointRow) -> None:
+        values = (
+            *(row.container, row.network, row.interface, row.link, row.address, row.mac),
+            *(json.dumps(row.names), json.dumps(dict(row.links)), row.default_route, row.wanted, row.ready),
+        )
+        self.execute(f"INSERT INTO endpoint ({_ENDPOINT}) VALUES ({', '.join('?' * len(values))})", values)
+
+    def publish(self, row: EndpointRow) -> None:
+        """Write the row's ports."""
+        for position, port in enumerate(row.ports):
+            self.execute(
+                "INSERT INTO published VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    port.protocol,
+                    port.host_ip,
+                    port.host_port,
+                    row.container,
+                    row.network,
+                    port.container_port,
+                    position,
+                ),
+            )
+
+    def drop_endpoint(self, row: EndpointRow) -> None:
+        """Only if it is still the one that was read: another process may have released and leased anew."""
+        self.execute(
+            "DELETE FROM endpoint WHERE container = ? AND network = ? AND link = ?",
+            (row.container, row.network, row.link),
+        )
+
+    def leased(self, network: str) -> list[int]:
+        return [row[0] for row in self.execute("SELECT address FROM endpoint WHERE network = ?", (network,))]
+
+    def note_own_macs(self, network_id: str) -> None:
+        """The network has or had a MAC that was not derived from its address."""
+        self.execute("INSERT OR IGNORE INTO meta VALUES (?, 1)", (f"macs {network_id}",))
+
+    def has_own_macs(self, network_id: str) -> bool:
+        return bool(self.execute("SELECT 1 FROM meta WHERE key = ?", (f"macs {network_id}",)))
+
+    def next_link(self) -> int:
+        """An interface index nobody uses: counted up from a start of this instance's own. In a transaction."""
+        found = self.execute("UPDATE meta SET value = value + 1 WHERE key = 'link' RETURNING value")
+        return int(found[0][0])
+
+    def skip_links(self) -> None:
+        """Go on counting from somewhere else: the numbers here turned out to be in use."""
+        step = int.from_bytes(os.urandom(2), "big")
+        self.execute("UPDATE meta SET value = value + ? WHERE key = 'link'", (step,))
+
+
+def _where(**columns: str) -> tuple[str, list[str]]:
+    used = [(name, value) for name, value in columns.items() if value]
+    if not used:
+        return "", []
+    return " WHERE " + " AND ".join(f"{name} = ?" for name, _ in used), [value for _, value in used]
+
+
+def _network(row: tuple[Any, ...]) -> NetworkRow:
+    name, ident, project, driver, bridge, link, group, first, length, gateway, pool, pool_length, reserved = row[:13]
+    default, internal, mtu, options, labels, created_at = row[13:]
+    area = Range((first, length), gateway, (pool, pool_length), tuple(json.loads(reserved)), default)
+    return NetworkRow(
+        *(name, ident, project, driver, bridge, link, group, area, bool(internal), mtu),
+        *(json.loads(options), json.loads(labels), created_at),
+    )
+
+
+def _endpoint(row: tuple[Any, ...], ports: tuple[PublishedPort, ...]) -> EndpointRow:
+    container, network, interface, link, address, mac, names, links, default_route, wanted, ready = row
+    return EndpointRow(
+        *(container, network, interface, link, address, mac, tuple(json.loads(names)), json.loads(links)),
+        *(bool(default_route), wanted, bool(ready), ports),
+    )
+
+
+def open_store(run_dir: str, instance: str, *, create: bool = True) -> Store:
+    """Open ``<run_dir>/netplan.db``, made or emptied as needed.
+
+    ``instance`` names our nf_tables table and marks our links, so that instances never touch each other's. With
+    ``create=False`` a missing database is a NetworkFault.
+    """
+    path = f"{run_dir}/netplan.db"
+    if create:
+        os.makedirs(run_dir, 0o700, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    elif not os.path.exists(path):
+        raise NetworkFault(f"cannot open {path}: there is no such store")
+    try:
+        database = _sqlite3.connect(path, timeout=20.0, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON"):
+            database.execute(f"PRAGMA {pragma}").fetchall()
+        return Store(path, instance, database, _prepare(database, instance))
+    except _sqlite3.Error as problem:
+        raise NetworkFault(f"cannot open {path}: {problem}", "remove the file; running containers reconnect") from None
+
+
+def _prepare(database: _sqlite3.Connection, instance: str) -> bool:
+    """Make or empty the tables unless they are of this boot and format. Returns whether they are new."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        stamp = f"{FORMAT} {file.read().strip()}"
+    if _stamp(database) == stamp:
+        return False
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        if fresh := _stamp(database) != stamp:
+            for table in ("published", "endpoint", "network", "meta"):
+                database.execute(f"DROP TABLE IF EXISTS {table}")
+            for statement in _SCHEMA.split(";\n"):
+                if statement.strip():
+                    database.execute(statement)
+            rows = (("stamp", stamp), ("link", first_link(instance)))
+            for row in rows:
+                database.execute("INSERT INTO meta VALUES (?, ?)", row)
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+    return fresh
+
+
+def _stamp(database: _sqlite3.Connection) -> str:
+    if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+        return ""
+    found = database.execute("SELECT value FROM meta WHERE key = 'stamp'").fetchone()
+    return found[0] if found else ""
+
+
+def instance_number(instance: str) -> int:
+    """A number of the instance, for what the kernel only lets us mark with numbers."""
+    import zlib
+
+    return zlib.crc32(instance.encode())
+
+
+def first_link(instance: str) -> int:
+    """Where an instance starts counting interface indices: far from the kernel's own, apart from other instances'."""
+    return 1 << 24 | (instance_number(instance) & 0x3F) << 20
