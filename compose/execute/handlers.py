@@ -130,6 +130,7 @@ def _on_container(
 def _create(number: int, action: CreateContainer, context: Context) -> None:
     ident = action.ident or context.new_ident()
     context.created[number] = ident
+    shares = {reference: context.ident(target) for reference, target in action.shares.items()}
     context.engine.create_container(
         context.desired,
         context.service(action.service),
@@ -138,5 +139,5 @@ def _create(number: int, action: CreateContainer, context: Context) -> None:
         name=action.name,
         replaces=action.replaces,
         overrides=action.overrides,
-        shares={reference: context.ident(target) for reference, target in action.shares.items()},
+        **({"shares": shares} if shares else {}),
     )

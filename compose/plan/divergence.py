@@ -58,7 +58,7 @@ HOW: Mapping[str, str] = {
     "environment": RECREATE,
     "expose": IN_PLACE,  # says, does nothing
     "external_links": RECREATE,
-    "extra_hosts": RECREATE,
+    "extra_hosts": IN_PLACE,
     "gpus": RECREATE,
     "group_add": RECREATE,
     "healthcheck": RECREATE,
@@ -82,7 +82,7 @@ HOW: Mapping[str, str] = {
     "pid": RECREATE,
     "pids_limit": IN_PLACE,
     "platform": RECREATE,
-    "ports": RECREATE,
+    "ports": IN_PLACE,
     "privileged": RECREATE,
     "profiles": IGNORED,
     "pull_policy": IGNORED,

@@ -1,0 +1,190 @@
+"""Networks of a project in netplan's words: networks, endpoints with their names and ports, resolv.conf."""
+
+from __future__ import annotations
+
+from compose import labels
+from compose.errors import EngineError
+from compose.model.units import parse_port_range
+from netplan.spec import EndpointSpec, NetworkSpec, PortMapping, SubnetSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from compose.plan.desired import Desired, DesiredNetwork, DesiredService
+
+RESOLVER = "127.0.0.11"
+
+
+def network_spec(project: str, network: DesiredNetwork) -> NetworkSpec:
+    """A network of the project as netplan creates it, with Compose's labels."""
+    config = network.config
+    ipam = config.get("ipam") or {}
+    return NetworkSpec(
+        name=network.name,
+        project=project,
+        driver=config.get("driver") or "bridge",
+        internal=bool(config.get("internal")),
+        subnets=tuple(_subnet(row) for row in ipam.get("config") or () if row.get("subnet")),
+        enable_ipv6=bool(config.get("enable_ipv6")),
+        options={key: text(value) for key, value in (config.get("driver_opts") or {}).items()},
+        labels={
+            **{key: text(value) for key, value in (config.get("labels") or {}).items()},
+            labels.PROJECT: project,
+            labels.NETWORK: network.key,
+            labels.CONFIG_HASH: network.config_hash,
+        },
+    )
+
+
+def _subnet(row: Mapping[str, Any]) -> SubnetSpec:
+    return SubnetSpec(
+        row["subnet"], row.get("gateway") or "", row.get("ip_range") or "", dict(row.get("aux_addresses") or {})
+    )
+
+
+def endpoint_spec(
+    desired: Desired,
+    service: DesiredService,
+    number: int,
+    *,
+    ident: str,
+    container_name: str,
+    network_key: str,
+    index: int,
+    aliases: bool = True,
+    overrides: Mapping[str, Any] | None = None,
+) -> EndpointSpec:
+    """A container on one of the project's networks. ``index``: its place among the service's networks (ethN).
+
+    ``aliases`` false (a one-off): it answers to its own names only. The ports go with the default route.
+    """
+    network = _network(desired, network_key)
+    own = attachment(service, network_key)
+    default = default_network(desired, service) == network_key
+    config = {**service.config, **({"ports": overrides["ports"]} if overrides and "ports" in overrides else {})}
+    publishes = default and not network.config.get("internal")
+    return EndpointSpec(
+        network=network.name,
+        container=ident,
+        interface=str(own.get("interface_name") or f"eth{index}"),
+        names=_names(service, number, ident, container_name, own, aliases),
+        ipv4_address=own.get("ipv4_address") or "",
+        mac_address=own.get("mac_address") or (service.config.get("mac_address") if index == 0 else "") or "",
+        default_route=default,
+        ports=ports(config) if publishes else (),
+        links=links(desired, service),
+    )
+
+
+def attachment(service: DesiredService, key: str) -> Mapping[str, Any]:
+    """What the service says of one of its networks; empty for nothing."""
+    networks = service.config.get("networks") or {}
+    found = networks.get(key) if hasattr(networks, "get") else None
+    return found or {}
+
+
+def default_network(desired: Desired, service: DesiredService) -> str:
+    """The network that carries the default route: highest gw_priority, then not internal, then by name (Docker)."""
+    rows = []
+    for key in service.networks:
+        priority = attachment(service, key).get("gw_priority") or 0
+        network = _network(desired, key)
+        rows.append((-int(priority), bool(network.config.get("internal")), network.name, key))
+    return min(rows)[3] if rows else ""
+
+
+def ports(config: Mapping[str, Any]) -> tuple[PortMapping, ...]:
+    """The published ports of a canonical service. Raises EngineError for one that cannot be published."""
+    return tuple(_port(row) for row in config.get("ports") or ())
+
+
+def _port(row: Mapping[str, Any]) -> PortMapping:
+    published = str(row.get("published") or "")
+    try:
+        first, last = parse_port_range(published) if published not in ("", "0") else (0, 0)
+    except ValueError as error:
+        raise EngineError(f"cannot publish port {published!r}: expected {error}") from None
+    end = last if last != first else 0
+    protocol = row.get("protocol") or "tcp"
+    return PortMapping(int(row["target"]), first, protocol, row.get("host_ip") or "", end)
+
+
+def links(desired: Desired, service: DesiredService) -> dict[str, str]:
+    """Private aliases by ``links`` and ``external_links``: alias → name that answers for it."""
+    found: dict[str, str] = {}
+    for text_ in service.config.get("links") or ():
+        name, _, alias = text_.partition(":")
+        found[alias or name] = name
+        for number in range(1, _replicas(desired, name) + 1):
+            container = labels.container_name(desired.project, name, number)
+            found[f"{name}-{number}"] = container
+    for text_ in service.config.get("external_links") or ():
+        name, _, alias = text_.partition(":")
+        found[alias or name] = name
+    return found
+
+
+def _replicas(desired: Desired, name: str) -> int:
+    try:
+        return desired.service(name).replicas
+    except KeyError:
+        return 0
+
+
+def _names(
+    service: DesiredService, number: int, ident: str, container_name: str, own: Mapping[str, Any], aliases: bool
+) -> tuple[str, ...]:
+    """DNS names in Docker's order: container, aliases, short id, hostname; each once."""
+    del number  # the container's name carries it
+    names = [container_name]
+    if aliases:
+        names += [service.name, *(own.get("aliases") or ())]
+    names += [ident[:12], service.config.get("hostname") or ""]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _network(desired: Desired, key: str) -> DesiredNetwork:
+    for network in desired.networks:
+        if network.key == key:
+            return network
+    raise EngineError(f"cannot find network {key!r} in project {desired.project}")
+
+
+def resolv_conf(desired: Desired, service: DesiredService, host: str = "") -> str:
+    """The container's /etc/resolv.conf.
+
+    On the project's networks that is our resolver at 127.0.0.11, which forwards; elsewhere (``network_mode``) the
+    service's ``dns``, else ``host``: the text of the host's file.
+    """
+    config = service.config
+    servers = _list(config.get("dns"))
+    if service.networks:
+        servers = [RESOLVER]
+    search = _list(config.get("dns_search"))
+    options = _list(config.get("dns_opt"))
+    if not servers and not search and not options:
+        return host
+    if service.networks and not any(option.startswith("ndots:") for option in options):
+        options = [*options, "ndots:0"]
+    lines = [f"nameserver {server}" for server in servers] or [
+        line for line in host.splitlines() if line.startswith("nameserver")
+    ]
+    if search and search != ["."]:
+        lines.append("search " + " ".join(search))
+    if options:
+        lines.append("options " + " ".join(options))
+    return "\n".join(lines) + "\n"
+
+
+def _list(value: Any) -> list[str]:
+    rows = [value] if isinstance(value, str) else list(value or ())
+    return [row for row in rows if row]
+
+
+def text(value: Any) -> str:
+    """A scalar as Compose prints it in labels and options: ``true``, not ``True``; null is empty."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
