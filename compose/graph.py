@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 
 def service_graph(project: Project) -> Graph:
-    """The graph of a project; edges carry ``condition``, ``required`` and ``restart``, nodes their place in the file."""
+    """The graph of a project; edges carry ``condition``, ``required`` and ``restart``, nodes their ``index``."""
     edges = {
         name: {
             target: {"condition": d.condition, "required": d.required, "restart": d.restart}
             for target, d in service.depends_on.items()
+            if target in project.services
         }
         for name, service in project.services.items()
     }

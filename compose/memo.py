@@ -3,7 +3,7 @@
 A memo is a cache: a JSON file (0600) with the desired state and all inputs it was made from. Files are compared by
 device, inode, size and both times; one that was younger than two seconds when the memo was written may have changed
 without its stamp changing, so its content is compared too. Variables are kept as keyed hashes, never in clear (but the
-desired state holds environments, hence the mode). Anything unexpected counts as "no memo". Format: docs/formats/memo.md.
+desired state holds environments, hence the mode). Anything unexpected counts as "no memo".
 
 Imported by every command: os and json, and the C hashes, nothing else.
 """

@@ -63,7 +63,12 @@ def load_desired(options: LoadOptions, environ: Mapping[str, str], state_dir: st
 
 def working_directory(environ: Mapping[str, str]) -> str:
     """The working directory as the user calls it: ``PWD`` when it is the same place (it may be a symlink)."""
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        from compose.errors import SpecError
+
+        raise SpecError("cannot find the working directory: it was removed", hint="change to another one") from None
     named = environ.get("PWD", "")
     if named == here or not named.startswith("/"):
         return here

@@ -1,4 +1,4 @@
-"""What Compose adds to a merged project: implicit networks and dependencies, names, and the shape docker compose prints."""
+"""What Compose adds to a merged project: implicit networks and dependencies, names; and the shape it is printed in."""
 
 from __future__ import annotations
 
@@ -11,61 +11,20 @@ _SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 # Attributes that docker compose prints even when they are false, zero or empty; all others vanish then.
 _KEPT = frozenset(
-    [
-        "command",
-        "entrypoint",
-        "init",
-        "attach",
-        "scale",
-        "replicas",
-        "retries",
-        "required",
-        "enable_ipv4",
-        "enable_ipv6",
-        "test",
-        "environment",
-        "ipam",
-        "volume",
-        "tmpfs",
-        "bind",
-        "image",
-        "build",
-        "placement",
-        "parallelism",
-        "max_attempts",
-        "stop_grace_period",
-        "mem_swappiness",
-        "weight",
-        "count",
-        "soft",
-        "hard",
-        "content",
-        "driver_opts",
-    ]
+    """
+    attach bind build command content count driver_opts enable_ipv4 enable_ipv6 entrypoint healthcheck logging hard image
+    init ipam max_attempts mem_swappiness parallelism placement replicas required resources retries scale soft
+    stop_grace_period test tmpfs volume
+    """.split()  # noqa: SIM905
 )
 _NULL_SHOWN = frozenset(("command", "entrypoint"))
 _NAMED_RECORDS = frozenset(("networks", "depends_on"))
 # Maps whose keys are the user's: never pruned inside.
 _OPAQUE = frozenset(
-    [
-        "environment",
-        "labels",
-        "annotations",
-        "options",
-        "driver_opts",
-        "args",
-        "sysctls",
-        "aux_addresses",
-        "storage_opt",
-        "networks",
-        "depends_on",
-        "ulimits",
-        "extra_hosts",
-        "additional_contexts",
-        "command",
-        "entrypoint",
-        "test",
-    ]
+    """
+    additional_contexts annotations args aux_addresses command depends_on driver_opts entrypoint environment
+    extra_hosts labels networks options storage_opt sysctls test ulimits
+    """.split()  # noqa: SIM905
 )
 
 
@@ -118,6 +77,7 @@ def _service(root: Map, name: str, service: Map, report: Report) -> None:
     deploy = service.get("deploy")
     if isinstance(deploy, Map):
         deploy.setdefault("placement", Map())
+        deploy.setdefault("resources", Map())
     build = service.get("build")
     if isinstance(build, Map) and "dockerfile_inline" not in build:
         build.setdefault("dockerfile", "Dockerfile")

@@ -1,9 +1,9 @@
-"""Loaded → Desired and the plain project: config hashes, order, names on the machine, contents of secrets and configs."""
+"""Loaded → Desired and the plain project: config hashes, names on the machine, contents of secrets and configs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from compose.errors import SpecError
@@ -28,7 +28,8 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
     root, place = loaded.root, loaded.place
     files = _files(loaded)
     digests = {(file.kind, file.key): file.digest for file in files}
-    services = tuple(_service(loaded.name, name, item, digests) for name, item in root["services"].items())
+    names = root["services"].keys()
+    services = tuple(_service(loaded.name, name, item, digests, names) for name, item in root["services"].items())
     return Desired(
         project=loaded.name,
         working_dir=place.directory,
@@ -69,8 +70,9 @@ def _config(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _service(
-    project: str, name: str, item: Mapping[str, Any], digests: Mapping[tuple[str, str], str]
+    project: str, name: str, item: Mapping[str, Any], digests: Mapping[tuple[str, str], str], names: Collection[str]
 ) -> DesiredService:
+    """``names``: the enabled services; a dependency on another one was declared not to be required, and is left out."""
     config = _config(item)
     replicas = config.get("scale", (config.get("deploy") or {}).get("replicas"))
     return DesiredService(
@@ -83,6 +85,7 @@ def _service(
         dependencies=tuple(
             Dependency(target, d["condition"], d.get("required", True), d.get("restart", False))
             for target, d in config.get("depends_on", {}).items()
+            if target in names
         ),
         networks=network_order(config.get("networks")),
     )

@@ -1,8 +1,8 @@
 """YAML text → trees of Map, Seq and scalars, with file, line and column for every entry.
 
-Built on libyaml's parser through PyYAML; the resolving of scalars, merge keys and tags is our own, because PyYAML speaks
-YAML 1.1 and docker compose does not (see scalars.py). Duplicate keys are errors, keys become text, aliases are copied
-and capped, each document of a file stands alone.
+Built on libyaml's parser through PyYAML; scalars, merge keys and tags are resolved here, because PyYAML speaks YAML 1.1
+and docker compose does not (see scalars.py). Duplicate keys are errors, keys become text, aliases are copied and
+capped, each document of a file stands alone.
 """
 
 from __future__ import annotations

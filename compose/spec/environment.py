@@ -23,9 +23,6 @@ def resolve(root: Map, loader: Loader, variables: Variables) -> None:
             build = service.get("build")
             if isinstance(build, Map) and isinstance(build.get("args"), Map):
                 build["args"] = _with_values(build["args"], variables, drop=True)
-            for hook in [*(service.get("post_start") or ()), *(service.get("pre_stop") or ())]:
-                if isinstance(hook, Map) and isinstance(hook.get("environment"), Map):
-                    hook["environment"] = _with_values(hook["environment"], variables, drop=False)
 
 
 def _environment(root: Map, name: str, service: Map, loader: Loader, variables: Variables) -> None:

@@ -80,8 +80,6 @@ def find_place(options: LoadOptions, inputs: Inputs, report: Report, cwd: str) -
 
 
 def _absolute(path: str, base: str) -> str:
-    if path.startswith("~/"):
-        path = os.path.expanduser(path)
     return os.path.normpath(os.path.join(base, path))
 
 
@@ -144,6 +142,8 @@ def project_name(options: LoadOptions, variables: Variables, declared: str, dire
     ):
         if not name:
             continue
+        if source == "name":  # docker compose is lenient with the one in the file
+            name = normalise_name(name)
         if _NAME.fullmatch(name):
             return name
         hint = f'try "{normalise_name(name)}"' if normalise_name(name) else ""

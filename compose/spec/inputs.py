@@ -1,4 +1,4 @@
-"""Everything a load reads from the world goes through here, and is remembered, so that the memo can tell what changed."""
+"""Everything a load reads from the world goes through here, and is remembered, so the memo can tell what changed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from compose.spec.interpolate import Interpolator, substitute
 from compose.spec.merge import merge_documents
 from compose.spec.paths import Resolver
 from compose.spec.schema import check_document
-from compose.spec.tree import Map, Override, Report, Reset, format_mark
+from compose.spec.tree import Map, Override, Report, Reset, Seq, format_mark
 
 
 @record
@@ -45,16 +45,28 @@ class Loader:
         self.cwd = cwd
         self.home = inputs.variable("HOME") or os.path.expanduser("~")
         self._texts: dict[str, bytes] = {}
+        self._parsed: dict[str, list[Any]] = {}
 
     def documents(self, path: str, what: str = "Compose file", where: str = "") -> list[Any]:
         """The raw documents of a file; fresh trees each time, because interpolation changes them."""
+        if path in self._parsed:
+            return self._parsed.pop(path)
         if path not in self._texts:
             self._texts[path] = self.inputs.read(path, what, where)
         name = display_name(path, self.cwd)
         documents = parse_documents(self._texts[path], name, self.report)
         if not documents:
             raise SpecError("cannot load an empty Compose file", hint="it needs at least services:", where=name)
+        for document in documents:
+            if not isinstance(document, Map):
+                found = "a list" if isinstance(document, Seq) else "text"
+                raise SpecError(f"cannot load a Compose file that is {found}, not a mapping", where=f"{name}:1:1")
         return documents
+
+    def peek(self, path: str) -> list[Any]:
+        """The documents of a file that will be asked for again: to look at, not to change."""
+        self._parsed[path] = self.documents(path)
+        return self._parsed[path]
 
     def checked(self, document: Any, variables: Variables) -> Map:
         """A raw document, interpolated and in canonical form (an empty one if it is beyond use)."""
@@ -110,7 +122,7 @@ def _declared_name(loader: Loader, place: Place) -> tuple[str, str, str]:
     """The last ``name:`` of the files, interpolated; the project directory; where the name stands."""
     declared, where = "", ""
     for path in place.files:
-        for document in loader.documents(path):
+        for document in loader.peek(path):
             value = document.get("name") if isinstance(document, Map) else None
             value = value.value if isinstance(value, Override) else value
             if isinstance(value, Reset):

@@ -1,8 +1,8 @@
 """How an override file changes what is there: a table from path to merge function, on canonical trees.
 
-Mappings merge key by key, scalars are replaced, lists are joined; the table has the exceptions. ``null`` in the override
-keeps the base's value, except where docker compose lets it win (command, entrypoint). ``!reset`` removes, ``!override``
-replaces. Nothing is changed in place: both trees stay as they were.
+Mappings merge key by key, scalars are replaced, lists are joined; the table has the exceptions. ``null`` in the
+override keeps the base's value, except where docker compose lets it win (command, entrypoint). ``!reset`` removes,
+``!override`` replaces. Nothing is changed in place: both trees stay as they were.
 """
 
 from __future__ import annotations

@@ -56,7 +56,11 @@ def gpus(value: Any, path: Path, check: Check) -> Any:
         request["count"] = -1
         result.append(request)
         return result
-    return c.items_of(_DEVICE_REQUEST)(value, path, check)
+    requests = c.items_of(_DEVICE_REQUEST)(value, path, check)
+    for request in requests if isinstance(requests, Seq) else ():
+        if isinstance(request, Map) and not request.keys() & {"count", "device_ids"}:
+            request["count"] = -1
+    return requests
 
 
 def _count(value: Any, path: Path, check: Check) -> Any:

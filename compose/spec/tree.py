@@ -7,6 +7,7 @@ can say where a value comes from; scalars carry nothing, and cost nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from compose.errors import SpecError
@@ -144,5 +145,23 @@ class Report:
         """Raises SpecError carrying all problems, if there are any, in the order of the files."""
         if not self.problems:
             return
-        first, *_ = problems = tuple(dict.fromkeys(self.problems))
-        raise SpecError(first.message, hint=first.hint, where=first.where, problems=problems) from None
+        distinct = {problem.text(): problem for problem in reversed(self.problems)}
+        problems = sorted(reversed(distinct.values()), key=_reading_order(self.problems))
+        first = problems[0]
+        raise SpecError(first.message, hint=first.hint, where=first.where, problems=tuple(problems)) from None
+
+
+def _reading_order(problems: list[SpecError]) -> Callable[[SpecError], tuple[int, int, int]]:
+    """A sort key: files in the order in which they first had a problem, then line and column."""
+    files = list(dict.fromkeys(_split(problem.where)[0] for problem in problems))
+
+    def key(problem: SpecError) -> tuple[int, int, int]:
+        file, line, column = _split(problem.where)
+        return (files.index(file), line, column)
+
+    return key
+
+
+def _split(where: str) -> Mark:
+    file, line, column = (*where.rsplit(":", 2), "", "")[:3]
+    return (file, int(line), int(column)) if line.isdigit() and column.isdigit() else (where, 0, 0)

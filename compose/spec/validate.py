@@ -77,11 +77,10 @@ class _Judge:
         depends_on = service.get("depends_on")
         if not isinstance(depends_on, Map):
             return
-        for target, dependency in list(depends_on.items()):
+        for target, dependency in depends_on.items():
             if target in services:
                 continue
             if isinstance(dependency, Map) and dependency.get("required") is False:
-                del depends_on[target]
                 continue
             where = (
                 (*path, "depends_on", target) if target in depends_on.marks else self.implicit(path, service, target)
@@ -92,8 +91,6 @@ class _Judge:
                 self.fail(
                     where, f'depends on "{target}", which is not defined', suggest(target, tuple(services)), key=True
                 )
-        if not depends_on:
-            del service["depends_on"]
 
     def implicit(self, path: Path, service: Map, target: str) -> Path:
         """Where an implicit dependency comes from."""
