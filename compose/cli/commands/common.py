@@ -1,0 +1,86 @@
+"""What several commands do alike."""
+
+from __future__ import annotations
+
+from compose.cli.session import Reporting
+from compose.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from compose.api.common import Outcome
+    from compose.api.down import DownOptions
+    from compose.api.lifecycle import LifeOptions
+    from compose.api.up import UpOptions
+    from compose.cli.session import Session
+    from compose.engine.protocol import Engine
+    from compose.events import Reporter
+    from compose.plan.desired import Desired
+
+    Verb = Callable[[Engine, Desired | None, LifeOptions, Reporter], Outcome]
+
+
+def scales(words: Sequence[str]) -> dict[str, int]:
+    """``web=3`` and its like. Raises UsageError."""
+    found = {}
+    for word in words:
+        name, equals, number = word.partition("=")
+        if not name or not equals or not number.isdigit():
+            raise UsageError(f"cannot read the scale {word}", hint="write SERVICE=NUMBER, such as web=3")
+        found[name] = int(number)
+    return found
+
+
+def refuse(options: Mapping[str, object], hints: Mapping[str, str]) -> None:
+    """Say of an option that docker compose has it and we do not. ``hints``: name of the option -> what to do."""
+    for name, hint in hints.items():
+        if options[name]:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"cannot use {flag}: it is not supported yet", hint=hint)
+
+
+NO_BUILD = "make the image elsewhere, then: docker save IMAGE | pycompose load -i -"
+POLICIES = ("", "missing", "never", "if_not_present", "policy")
+
+
+def check_pull(policy: str) -> None:
+    """Only what needs no registry."""
+    if policy not in POLICIES:
+        raise UsageError(
+            f"cannot use --pull {policy}: pulling is not supported yet", hint="load images: pycompose load"
+        )
+
+
+def show_dry_run(
+    session: Session, verb: str, desired: Desired | None, options: UpOptions | DownOptions | LifeOptions
+) -> int:
+    """What would be done, on stderr as docker compose does; nothing is touched."""
+    from compose.api.lifecycle import plan_for
+
+    tell_plan(session, plan_for(verb, session.engine, desired, options))
+    return 0
+
+
+def tell_plan(session: Session, plan: object) -> None:
+    """A plan as progress of a dry run: the text of the plan, or JSON."""
+    from compose.cli.render.plan import show_plan
+
+    if session.progress_mode == "json":
+        session.tell(show_plan(plan, "json"))  # type: ignore[arg-type]
+        return
+    for line in show_plan(plan, "text").splitlines():  # type: ignore[arg-type]
+        session.tell(f"DRY-RUN MODE -  {line}\n")
+
+
+def change(session: Session, word: str, verb: Verb, options: LifeOptions, *, summary: bool = False) -> int:
+    """Run one of the verbs of ``compose.api.lifecycle`` on the project, with progress."""
+    from compose.record import replace
+
+    project, desired = session.project(options.services)
+    options = replace(options, project=project, lock=session.lock(project), workers=session.workers)
+    if session.shared.dry_run:
+        return show_dry_run(session, word, desired, options)
+    with Reporting(session, word, summary=summary) as reporting:
+        verb(session.engine, desired, options, reporting)
+    return 0

@@ -1,0 +1,48 @@
+"""``create``."""
+
+from __future__ import annotations
+
+from compose.api.up import UpOptions, create
+from compose.cli.commands.common import NO_BUILD, check_pull, refuse, scales, show_dry_run
+from compose.cli.session import Reporting
+from compose.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from compose.cli.session import Session
+
+
+@record
+class Options:
+    services: tuple[str, ...] = ()
+    force_recreate: bool = False
+    no_recreate: bool = False
+    scale: tuple[str, ...] = ()
+    remove_orphans: bool = False
+    pull: str = ""
+    build: bool = False
+    no_build: bool = False
+    quiet_pull: bool = False
+    yes: bool = False
+
+
+def run(session: Session, options: Options) -> int:
+    refuse({"build": options.build}, {"build": NO_BUILD})
+    check_pull(options.pull)
+    session.warm_up()
+    desired = session.desired(options.services)
+    request = UpOptions(
+        services=options.services,
+        force_recreate=options.force_recreate,
+        no_recreate=options.no_recreate,
+        scale=scales(options.scale),
+        no_start=True,
+        remove_orphans=options.remove_orphans,
+        workers=session.workers,
+        lock=session.lock(desired.project),
+    )
+    if session.shared.dry_run:
+        return show_dry_run(session, "create", desired, request)
+    with Reporting(session, "create") as reporting:
+        create(session.engine, desired, request, reporting)
+    return 0

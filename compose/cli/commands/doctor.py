@@ -1,0 +1,59 @@
+"""``doctor``: what this machine offers, what is missing, what to do. Exit code 1 when something needed is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from compose.errors import UsageError
+from compose.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from compose.cli.session import Session
+
+    Check = tuple[str, bool, str, str]
+
+
+@record
+class Options:
+    format: str = "text"
+
+
+def run(session: Session, options: Options) -> int:
+    checks = [*_own(session), *_rooms()]
+    if options.format == "json":
+        keys = ("name", "ok", "detail", "advice")
+        session.write(json.dumps([dict(zip(keys, check)) for check in checks], indent=2, ensure_ascii=False) + "\n")
+    elif options.format == "text":
+        session.write("".join(_lines(check, session.colours(1)) for check in checks))
+    else:
+        raise UsageError(f"cannot report as {options.format}", hint="formats: text, json")
+    return 0 if all(ok for _, ok, _, _ in checks) else 1
+
+
+def _lines(check: Check, colours: bool) -> str:
+    from compose.cli.render.words import GREEN, RED, Style
+
+    name, ok, detail, advice = check
+    mark = Style(colours).paint("✔", GREEN) if ok else Style(colours).paint("✘", RED)
+    return f"{mark} {name}: {detail}\n" + (f"    {advice}\n" if advice and not ok else "")
+
+
+def _rooms() -> list[Check]:
+    from netplan import doctor as network
+    from runtime import doctor as processes
+
+    return [*processes.checks(), *network.checks()]
+
+
+def _own(session: Session) -> list[Check]:
+    """Root, and the two directories."""
+    found: list[Check] = [("root", os.geteuid() == 0, f"uid {os.geteuid()}", "run as root: sudo pycompose …")]
+    for title, path in (("state directory", session.roots.state), ("run directory", session.roots.run)):
+        there = path
+        while not os.path.exists(there):
+            there = os.path.dirname(there)
+        advice = "set PYCOMPOSE_STATE_DIR and PYCOMPOSE_RUN_DIR to directories that you can write"
+        found.append((title, os.access(there, os.W_OK), path, advice))
+    return found

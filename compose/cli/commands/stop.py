@@ -1,0 +1,22 @@
+"""``stop``."""
+
+from __future__ import annotations
+
+from compose.api import lifecycle
+from compose.cli.commands.common import change
+from compose.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from compose.cli.session import Session
+
+
+@record
+class Options:
+    services: tuple[str, ...] = ()
+    timeout: int | None = None
+
+
+def run(session: Session, options: Options) -> int:
+    life = lifecycle.LifeOptions(services=options.services, timeout=options.timeout)
+    return change(session, "stop", lifecycle.stop, life)

@@ -1,0 +1,126 @@
+"""``up``: converge, and when attached show the logs until everything has ended or the user has had enough."""
+
+from __future__ import annotations
+
+import time
+
+from compose.api.up import UpOptions, up
+from compose.cli.commands.common import NO_BUILD, check_pull, refuse, scales, show_dry_run
+from compose.cli.session import Reporting
+from compose.errors import UsageError
+from compose.record import record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from compose.api.common import Outcome
+    from compose.cli.session import Session
+    from compose.plan.desired import Desired
+
+
+@record
+class Options:
+    services: tuple[str, ...] = ()
+    detach: bool = False
+    wait: bool = False
+    wait_timeout: int | None = None
+    scale: tuple[str, ...] = ()
+    force_recreate: bool = False
+    no_recreate: bool = False
+    always_recreate_deps: bool = False
+    no_deps: bool = False
+    no_start: bool = False
+    renew_anon_volumes: bool = False
+    timeout: int | None = None
+    remove_orphans: bool = False
+    abort_on_container_exit: bool = False
+    abort_on_container_failure: bool = False
+    exit_code_from: str = ""
+    attach: tuple[str, ...] = ()
+    no_attach: tuple[str, ...] = ()
+    attach_dependencies: bool = False
+    no_color: bool = False
+    no_log_prefix: bool = False
+    timestamps: bool = False
+    pull: str = ""
+    build: bool = False
+    no_build: bool = False
+    quiet_pull: bool = False
+    quiet_build: bool = False
+    watch: bool = False
+    menu: bool = False
+    yes: bool = False
+
+    @property
+    def attached(self) -> bool:
+        return not (self.detach or self.wait or self.no_start)
+
+
+def run(session: Session, options: Options) -> int:
+    _check(options)
+    session.warm_up()
+    desired = session.desired(options.services)
+    if options.exit_code_from and options.exit_code_from not in [one.name for one in desired.services]:
+        raise UsageError(f"no such service: {options.exit_code_from}", hint="--exit-code-from names a service")
+    request = request_of(session, options, desired)
+    if session.shared.dry_run:
+        return show_dry_run(session, "up", desired, request)
+    began = time.time_ns()
+    with Reporting(session, "up", summary=True) as reporting:
+        outcome = up(session.engine, desired, request, reporting)
+        reporting.unchanged = unchanged(outcome)
+    if not options.attached:
+        return 0
+    from compose.cli.attached import attend
+
+    return attend(session, desired, options, began)
+
+
+def request_of(session: Session, options: Options, desired: Desired) -> UpOptions:
+    """What the api is asked for."""
+    environ = session.environ
+    return UpOptions(
+        services=options.services,
+        force_recreate=options.force_recreate,
+        no_recreate=options.no_recreate,
+        always_recreate_deps=options.always_recreate_deps,
+        scale=scales(options.scale),
+        no_deps=options.no_deps,
+        no_start=options.no_start,
+        timeout=options.timeout,
+        remove_orphans=options.remove_orphans or _is_set(environ.get("COMPOSE_REMOVE_ORPHANS", "")),
+        ignore_orphans=_is_set(environ.get("COMPOSE_IGNORE_ORPHANS", "")),
+        renew_anon_volumes=options.renew_anon_volumes,
+        wait=options.wait,
+        wait_timeout=options.wait_timeout,
+        workers=session.workers,
+        lock=session.lock(desired.project),
+    )
+
+
+def unchanged(outcome: Outcome) -> int:
+    """How many of the project's containers the plan did not touch."""
+    touched = {step.action.title for step in outcome.plan.steps if step.action.kind == "container"}
+    project = outcome.plan.project
+    return sum(one.name.removeprefix(f"{project}-") not in touched for one in outcome.containers)
+
+
+def _is_set(text: str) -> bool:
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+def _check(options: Options) -> None:
+    """Refuse what is not supported, and pairs that exclude each other."""
+    named = {"build": options.build, "watch": options.watch, "menu": False}
+    refuse(named, {"build": NO_BUILD, "watch": "run up again after a change: it recreates what changed"})
+    check_pull(options.pull)
+    aborts = options.abort_on_container_exit or options.abort_on_container_failure or bool(options.exit_code_from)
+    attaches = bool(options.attach) or options.attach_dependencies
+    pairs = (
+        (options.detach and (aborts or attaches), "--detach with --abort-on-container-exit, --attach and their like"),
+        (options.wait and (aborts or attaches), "--wait with --abort-on-container-exit, --attach and their like"),
+        (options.abort_on_container_exit and options.abort_on_container_failure, "both --abort-on-container options"),
+        (bool(options.attach) and options.attach_dependencies, "--attach and --attach-dependencies together"),
+    )
+    for clash, names in pairs:
+        if clash:
+            raise UsageError(f"cannot use {names}")

@@ -1,0 +1,146 @@
+"""The entry point: parse, run, and turn every error into one message and an exit code.
+
+Codes: 0, 1 for errors of all kinds, 130 after Ctrl-C or SIGTERM, 141 when the reader of our output is gone, and for
+``run``, ``exec`` and ``up --exit-code-from`` the code of the command inside (126 not executable, 127 not found).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from compose.cli.timings import Timings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from compose.cli.options import Parsed
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+_MODULES = {"load": "image_load", "import": "image_import", "rmi": "image_rm", "convert": "config"}
+
+
+def main() -> int:
+    """The console script. Ends the process itself: taking the interpreter down in order costs 3 ms for nothing."""
+    timings = Timings()
+    code = run(sys.argv[1:], os.environ, timings)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    os._exit(code)
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None = None) -> int:
+    """Do what a command line says; the exit code."""
+    import _signal
+
+    _signal.signal(_signal.SIGTERM, _signal.default_int_handler)
+    json_errors = _wants_json(argv, environ)
+    try:
+        parsed = parse(argv)
+        if isinstance(parsed, int):
+            return parsed
+        return _perform(parsed, environ, timings or Timings())
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 -- the one boundary
+        return _failed(error, argv, json_errors)
+
+
+def parse(argv: Sequence[str]) -> Parsed | int:
+    """The command line; an int when there is nothing left to do (help). Raises UsageError."""
+    from compose.cli import fast
+
+    if "_PYCOMPOSE_COMPLETE" not in os.environ:
+        parsed = fast.parse(argv)
+        if parsed is not None:
+            return parsed
+    from compose.cli import app
+
+    return app.parse(argv)
+
+
+def _perform(parsed: Parsed, environ: Mapping[str, str], timings: Timings) -> int:
+    from compose.cli.session import Session
+
+    name = _MODULES.get(parsed.command, parsed.command.replace(" ", "_"))
+    module = __import__(f"compose.cli.commands.{name}", fromlist=["run"])
+    session = Session(parsed.shared, environ, timings)
+    timings.mark("imports")
+    try:
+        code = module.run(session, module.Options(**parsed.values))
+        timings.mark("command")
+        return int(code)
+    finally:
+        session.close()
+
+
+def _failed(error: Exception, argv: Sequence[str], as_json: bool) -> int:
+    """Print the error; its exit code."""
+    from compose.errors import ComposeError, SpecError
+    from netplan.errors import NetworkFault
+    from runtime.errors import RuntimeFault
+
+    code = int(getattr(error, "code", 0) or getattr(error, "exit_code", 1))
+    if isinstance(error, ComposeError):
+        problems = error.problems if isinstance(error, SpecError) else (error,)
+        text = "\n".join(problem.text() for problem in problems)
+    elif isinstance(error, (RuntimeFault, NetworkFault)):
+        text = f"{error.message}\n  {error.hint}" if error.hint else error.message
+    else:
+        code = 1
+        text = _unexpected(error, argv)
+    _print_error(text, as_json)
+    return code
+
+
+def _print_error(text: str, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        text = json.dumps({"error": True, "message": text}, ensure_ascii=False)
+    try:
+        os.write(2, f"{text}\n".encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass  # nobody is there to be told
+
+
+def _unexpected(error: Exception, argv: Sequence[str]) -> str:
+    """A sentence, and a file with all that a report of the bug needs."""
+    import platform
+    import tempfile
+    import traceback
+
+    from compose.cli.commands.version import VERSION
+
+    head = f"pycompose {VERSION}, Python {sys.version}, Linux {platform.release()}\narguments: {list(argv)}\n\n"
+    trace = "".join(traceback.format_exception(error))
+    summary = f"cannot go on: unexpected {type(error).__name__}: {error}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="pycompose-error-", suffix=".txt", delete=False) as file:
+            file.write(head + trace)
+    except OSError:
+        return f"{summary}\n{trace}"
+    return f"{summary}\n  this is a bug; details are in {file.name}"
+
+
+def _wants_json(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether errors are to be JSON; asked before parsing, whose errors count too."""
+    for place, word in enumerate(argv):
+        if word == "--progress=json" or (word == "--progress" and list(argv[place + 1 : place + 2]) == ["json"]):
+            return True
+    return environ.get("COMPOSE_PROGRESS") == "json"
+
+
+def _abandon_stdout() -> None:
+    """Nobody reads: what is still buffered must not raise again at the end."""
+    os.dup2(os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""What the commands of one invocation share: options, roots, the loaded project, the engine, progress, streams."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from compose.cli.options import ANSI, PROGRESS
+from compose.cli.timings import Timings
+from compose.errors import SpecError, UsageError
+from runtime.paths import Roots, project_run_dir, roots_from_env
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from compose.cli.options import Globals
+    from compose.cli.render.progress import Progress
+    from compose.engine.local import LocalEngine
+    from compose.events import Event, Reporter
+    from compose.plan.desired import Desired
+    from compose.plan.observed import Observed
+    from compose.project import LoadOptions
+
+
+class Session:
+    """One command's surroundings. Everything costly is made when it is asked for."""
+
+    def __init__(self, shared: Globals, environ: Mapping[str, str], timings: Timings | None = None) -> None:
+        self.shared = shared
+        self.environ = environ
+        self.timings = timings or Timings()
+        self.roots: Roots = roots_from_env(dict(environ))
+        self._engine: LocalEngine | None = None
+        self._desired: Desired | None = None
+        self.progress_mode = self._choice("progress", shared.progress or environ.get("COMPOSE_PROGRESS", ""), PROGRESS)
+        self.ansi = self._choice("ansi", shared.ansi or environ.get("COMPOSE_ANSI", ""), ANSI)
+
+    @staticmethod
+    def _choice(option: str, value: str, known: tuple[str, ...]) -> str:
+        if value and value not in known:
+            raise UsageError(f"cannot use --{option} {value}", hint=f"choose one of {', '.join(known)}")
+        return value or "auto"
+
+    # -- what the file says
+
+    def load_options(self, targets: tuple[str, ...] = ()) -> LoadOptions:
+        """What the loader is to be told; ``targets``: services named on the command line."""
+        from compose.project import LoadOptions
+
+        shared = self.shared
+        return LoadOptions(
+            files=shared.file,
+            project_name=shared.project_name,
+            project_directory=shared.project_directory,
+            env_files=shared.env_file,
+            profiles=shared.profile,
+            targets=targets,
+        )
+
+    def desired(self, targets: tuple[str, ...] = ()) -> Desired:
+        """The project as the file has it; the profiles of ``targets`` are active. Raises SpecError."""
+        if self._desired is None:
+            from compose.project import load_desired
+
+            self.timings.mark("imports")
+            self._desired = load_desired(self.load_options(targets), self.environ, self.roots.state)
+            self.timings.mark("load")
+            for warning in self._desired.warnings:
+                self.warn(warning)
+        return self._desired
+
+    def project(self, targets: tuple[str, ...] = ()) -> tuple[str, Desired | None]:
+        """Name and content of the project; with ``-p`` alone, and no file here, just the name."""
+        try:
+            desired = self.desired(targets)
+        except SpecError as error:
+            name = self.shared.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
+            asked = self.shared.file or self.environ.get("COMPOSE_FILE")
+            if not name or asked or not is_no_file(error):
+                raise
+            return name, None
+        return desired.project, desired
+
+    # -- what there is
+
+    @property
+    def engine(self) -> LocalEngine:
+        if self._engine is None:
+            from compose.engine.local import LocalEngine
+
+            self._engine = LocalEngine(self.roots, self.environ)
+            self.timings.mark("imports")
+            if self.shared.timings:
+                self.timings.watch(self._engine)
+        return self._engine
+
+    def lock(self, project: str) -> str:
+        """The path of the project's lock."""
+        return f"{project_run_dir(self.roots, project)}/lock"
+
+    @property
+    def workers(self) -> int:
+        """--parallel or COMPOSE_PARALLEL_LIMIT; 0 for no limit but the default. Raises UsageError."""
+        text = self.environ.get("COMPOSE_PARALLEL_LIMIT", "")
+        if self.shared.parallel is not None:
+            return max(0, self.shared.parallel)
+        if text and not text.removeprefix("-").isdigit():
+            raise UsageError(f"cannot use COMPOSE_PARALLEL_LIMIT={text}", hint="it must be a number")
+        return max(0, int(text or 0))
+
+    def warm_up(self) -> None:
+        """For commands that will create containers: let the launcher boot while we import and load."""
+        if not self.shared.dry_run:
+            self.engine.warm_up()
+            self.timings.mark("launcher")
+
+    def observe(self, project: str, desired: Desired | None = None) -> Observed:
+        observed = self.engine.observe(project, desired)
+        self.timings.mark("observe")
+        return observed
+
+    # -- what is said
+
+    def colours(self, fd: int) -> bool:
+        """Whether that stream gets colours: --ansi, then NO_COLOR and its like, then whether it is a terminal."""
+        if self.ansi != "auto":
+            return self.ansi == "always"
+        if self.environ.get("NO_COLOR"):
+            return False
+        if self.environ.get("FORCE_COLOR") or self.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+            return True
+        return self._is_screen(fd)
+
+    def _is_screen(self, fd: int) -> bool:
+        return os.isatty(fd) and self.environ.get("TERM", "dumb") != "dumb"
+
+    def progress(self, verb: str) -> Progress:
+        """The renderer that the user wants on stderr."""
+        from compose.cli.render.words import Style
+
+        mode = self.progress_mode
+        if mode == "auto":
+            mode = "tty" if self._is_screen(2) and self.ansi != "never" and not self.shared.dry_run else "plain"
+        if mode == "tty" and os.isatty(2):
+            from compose.cli.render.tty import Tree
+
+            return Tree(verb, style=Style(self.colours(2)))
+        from compose.cli.render import progress
+
+        if mode == "json":
+            return progress.Json(dry_run=self.shared.dry_run)
+        if mode == "quiet":
+            return progress.Quiet()
+        return progress.Plain(reasons=self.shared.verbose)
+
+    def warn(self, text: str) -> None:
+        """A warning outside of any progress."""
+        if self.progress_mode == "json":
+            import json
+
+            line = json.dumps({"level": "warning", "message": text}, ensure_ascii=False)
+        elif self.progress_mode == "quiet":
+            return
+        else:
+            line = f"warning: {text}"
+        self.tell(f"{line}\n")
+
+    def tell(self, text: str) -> None:
+        """To stderr."""
+        from compose.cli.render.progress import STDERR, write_all
+
+        write_all(STDERR, text.encode("utf-8", "surrogateescape"))
+
+    def write(self, text: str) -> None:
+        """Data, to stdout."""
+        sys.stdout.write(text)
+
+    def close(self) -> None:
+        """Let go of the engine, then say where the time went if that was asked."""
+        if self._engine is not None:
+            self._engine.close()
+            self.timings.mark("close")
+        if self.shared.timings:
+            self.tell(self.timings.text())
+
+
+class Reporting:
+    """A ``with`` around a command that reports: the renderer is closed before any error is printed.
+
+    ``summary``: end with a line of what was done; ``unchanged`` may be set meanwhile.
+    """
+
+    def __init__(self, session: Session, verb: str, *, summary: bool = False) -> None:
+        self.progress = session.progress(verb)
+        self.timings = session.timings
+        self.summary = summary
+        self.unchanged = 0
+
+    def __enter__(self) -> Reporting:
+        return self
+
+    def emit(self, event: Event) -> None:
+        self.progress.emit(event)
+        self.timings.collect(event)
+
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        self.progress.close(summary=self.summary and kind is None, unchanged=self.unchanged)
+        self.timings.mark("execute")
+
+
+def is_no_file(error: SpecError) -> bool:
+    """Whether loading failed only because there is no Compose file."""
+    return error.message.startswith("cannot find a Compose file")
+
+
+if TYPE_CHECKING:
+
+    def _is_reporter(reporting: Reporting) -> Reporter:
+        return reporting
