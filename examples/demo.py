@@ -1,4 +1,4 @@
-"""``make demo``: the shop example from nothing to an answer over HTTP, and back to nothing. Run by the project's Python."""
+"""``make demo``: the shop example from nothing to an answer over HTTP, and back to nothing."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def main() -> int:
     if os.geteuid() != 0:
         sys.exit("cannot run the demo: containers need root for now\n  try: sudo make demo")
     project, port = f"demo-{os.getpid()}", free_port(8080)
-    print(
-        f"The shop of {SHOP.relative_to(Path.cwd()) if SHOP.is_relative_to(Path.cwd()) else SHOP}, as project {project}."
-    )
+    print(f"The example in {os.path.relpath(SHOP)}, as project {project}.")
     try:
         code = show(project, port)
     finally:

@@ -1,4 +1,4 @@
-"""A tiny balancer: each connection goes to the next replica of ``web``, whose addresses it asks of the DNS each time."""
+"""A tiny balancer: each connection goes to the next replica of ``web``, by the addresses that the DNS gives."""
 
 import itertools
 import socket

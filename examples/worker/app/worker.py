@@ -1,4 +1,4 @@
-"""Does numbered jobs in /scratch (a tmpfs) and counts them in /done (a volume), so that a restart goes on where it was."""
+"""Does numbered jobs in /scratch (a tmpfs), counts them in /done (a volume), and goes on there after a restart."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     left = list(SCRATCH.iterdir())
     first = read_count() + 1
-    print(f"starting at job {first}, scratch {'is empty' if not left else left}", flush=True)
+    print(f"starting at job {first}, scratch {left or 'is empty'}", flush=True)
     failure = first + int(os.environ["JOBS_BEFORE_FAILURE"])
     for number in range(first, ALL + 1):
         if number == failure:

@@ -1,0 +1,122 @@
+"""What on this machine could be left behind: processes, mounts, cgroups, links, rules, routes, directories.
+
+``snapshot`` collects names; the difference of two snapshots is a leak. On a machine that others use at the same time
+(``PYCOMPOSE_TESTS_SHARED=1``) only what bears the mark of the test's own directories counts.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zlib
+from pathlib import Path
+
+SHARED = os.environ.get("PYCOMPOSE_TESTS_SHARED") == "1"
+Snapshot = dict[str, set[str]]
+
+
+def instance(run: str) -> str:
+    """The name that kernel objects of these directories bear (runtime.paths.Roots.instance)."""
+    return f"pycompose-{zlib.crc32(os.fsencode(run)):08x}"
+
+
+def snapshot(state: str, run: str) -> Snapshot:
+    """Names of everything, by kind."""
+    marks = (state, run, instance(run))
+    found = {
+        "process": _processes(marks),
+        "mount": _mounts(marks),
+        "cgroup": _cgroups(marks),
+        "link": _links(marks),
+        "nft table": _tables(marks),
+        "route": _routes(),
+        "container": _entries(f"{state}/containers") | _entries(f"{run}/containers"),
+        "project": _entries(f"{run}/projects"),
+        "volume": _entries(f"{state}/volumes"),
+        "trash": _entries(f"{state}/trash"),
+    }
+    return found
+
+
+def difference(before: Snapshot, after: Snapshot) -> list[str]:
+    """What is there now and was not."""
+    return [f"{kind}: {name}" for kind, names in after.items() for name in sorted(names - before.get(kind, set()))]
+
+
+def processes_of(run: str) -> dict[int, str]:
+    """Launchers, shims and helpers that serve these directories: their command line names the directory."""
+    found = {}
+    for pid, command in _command_lines():
+        if run in command.split("\0"):
+            found[pid] = _read(f"/proc/{pid}/comm").strip()
+    return found
+
+
+def _command_lines() -> list[tuple[int, str]]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [(pid, _read(f"/proc/{pid}/cmdline")) for pid in pids]
+
+
+def _processes(marks: tuple[str, ...]) -> set[str]:
+    """Those whose command line or cgroup is ours."""
+    found = set()
+    for pid, command in _command_lines():
+        if pid == os.getpid():
+            continue
+        if marks[1] in command.split("\0") or marks[2] in _read(f"/proc/{pid}/cgroup"):
+            found.add(f"{pid} {_read(f'/proc/{pid}/comm').strip()} {command.replace(chr(0), ' ')[:100]}")
+    return found
+
+
+def _mounts(marks: tuple[str, ...]) -> set[str]:
+    points = {line.split()[4] for line in _read("/proc/self/mountinfo").splitlines()}
+    return {point for point in points if not SHARED or any(mark in point for mark in marks)}
+
+
+def _cgroups(marks: tuple[str, ...]) -> set[str]:
+    found = set()
+    for directory, _children, _files in os.walk("/sys/fs/cgroup"):
+        if marks[2] in directory or (not SHARED and "pycompose" in directory):
+            found.add(directory)
+    return found
+
+
+def _links(marks: tuple[str, ...]) -> set[str]:
+    names = os.listdir("/sys/class/net")
+    aliases = {name: _read(f"/sys/class/net/{name}/ifalias").strip() for name in names}
+    return {f"{name} {alias}" for name, alias in aliases.items() if not SHARED or alias.startswith(marks[2])}
+
+
+def _tables(marks: tuple[str, ...]) -> set[str]:
+    """The nf_tables tables, when there is a program to ask."""
+    try:
+        listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return set()
+    return {line for line in listed.splitlines() if marks[2] in line.split()}
+
+
+def _routes() -> set[str]:
+    """Routes of all tables, when there is a program to ask; others' come and go on a shared machine."""
+    if SHARED:
+        return set()
+    try:
+        listed = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return set()
+    return set(listed.stdout.splitlines())
+
+
+def _entries(directory: str) -> set[str]:
+    try:
+        return {str(Path(directory, name)) for name in os.listdir(directory)}
+    except FileNotFoundError:
+        return set()
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
