@@ -8,10 +8,9 @@ from __future__ import annotations
 import fcntl
 import os
 
+from netplan import endpoint
 from netplan.dns.server import Resolver
 from netplan.store import Store, open_store
-
-from netplan import endpoint
 from runtime.paths import Bundle, Roots
 from runtime.shim.keeper import Keeper
 from runtime.state import STOPPED, boot_id, read_state

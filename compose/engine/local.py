@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import threading
 
-from netplan.store import Store, open_store
-
 from compose import labels as key
 from compose.engine import observe as observing
 from compose.engine import translate, waiting
 from compose.errors import EngineError
+from compose.plan.observed import ObservedImage
+from compose.record import EMPTY, record, replace
 from netplan import endpoint as endpoints
 from netplan import network as networks
 from netplan.dns import sockets as dns
 from netplan.errors import NetworkFault
+from netplan.store import Store, open_store
 from runtime import container as containers
 from runtime import volumes
 from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.images import store as images
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle, Roots, project_run_dir
-from runtime.record import replace
+from runtime.shim.output import timestamp
 from runtime.state import ACTIVE, ALIVE, CREATED, RUNNING, STOPPED, boot_id, read_state
 
 TYPE_CHECKING = False
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
+    from compose.engine.translate_storage import VolumeUse
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
-    from compose.plan.observed import Observed, ObservedImage
+    from compose.plan.observed import Observed
     from runtime.spec import ContainerSpec, Rootfs
+    from runtime.volumes import Volume
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +58,20 @@ def told(method: F) -> F:
     call.__name__ = method.__name__
     call.__doc__ = method.__doc__
     return call  # type: ignore[return-value]
+
+
+@record
+class _Wanted:
+    """A container to be made: who asked for it, and what it takes from others."""
+
+    desired: Desired
+    service: DesiredService
+    number: int
+    ident: str
+    name: str
+    replaces: str
+    overrides: dict[str, Any]
+    shares: dict[str, str]
 
 
 class LocalEngine:
@@ -108,7 +125,10 @@ class LocalEngine:
 
     @told
     def remove_network(self, name: str) -> None:
-        networks.remove_network(self.store, name)
+        users = {row.container for row in endpoints.endpoints(self.store, network=name)}
+        boot = boot_id()
+        running = [ident for ident in users if read_state(Bundle(self.roots, ident), boot).status in ACTIVE]
+        networks.remove_network(self.store, name, force=not running)
 
     @told
     def create_volume(self, project: str, volume: DesiredVolume) -> None:
@@ -138,94 +158,80 @@ class LocalEngine:
         name: str,
         replaces: str = "",
         overrides: Mapping[str, Any] | None = None,
+        shares: Mapping[str, str] = EMPTY,
     ) -> None:
         bundle = Bundle(self.roots, ident)
         if not os.path.exists(bundle.dir):
-            self._write_bundle(desired, service, number, ident, name, replaces, overrides or {})
+            wanted = _Wanted(desired, service, number, ident, name, replaces, dict(overrides or {}), dict(shares))
+            self._write_bundle(wanted)
         if read_state(bundle, boot_id()).status not in ACTIVE:
             self._boot(ident, desired.project)
 
-    def _write_bundle(
-        self,
-        desired: Desired,
-        service: DesiredService,
-        number: int,
-        ident: str,
-        name: str,
-        replaces: str,
-        overrides: Mapping[str, Any],
-    ) -> None:
-        observed, rootfs = self._image(service.image)
-        paths, mounts = self._volumes(desired, service, observed, rootfs, ident, replaces, overrides)
-        spec = self._spec(desired, service, number, ident, name, observed, rootfs, paths, overrides)
+    def _write_bundle(self, wanted: _Wanted) -> None:
+        observed, rootfs = self._image(wanted.service.image)
+        paths, mounts = self._volumes(wanted, observed, rootfs)
+        spec = self._spec(wanted, observed, rootfs, paths)
+        host = containers.read_text("/etc/resolv.conf")
         containers.write_bundle(
             self.roots,
             spec,
-            annotations={"config": service.config, "overrides": dict(overrides)},
-            created_at=_now(),
-            resolv_conf=translate.resolv_conf(desired, service),
+            annotations={"config": wanted.service.config, "overrides": wanted.overrides, "shares": wanted.shares},
+            created_at=timestamp(),
+            resolv_conf=translate.resolv_conf(wanted.desired, wanted.service, host),
             info={"command": " ".join(spec.process.args), "mounts": mounts, "tty": spec.process.terminal},
         )
 
     def _image(self, reference: str) -> tuple[ObservedImage, Rootfs]:
-        from compose.plan.observed import ObservedImage
-
         image = images.resolve(self.roots, reference)
         return ObservedImage(reference, image.digest, image.config), images.rootfs_of(self.roots, image)
 
-    def _spec(
-        self,
-        desired: Desired,
-        service: DesiredService,
-        number: int,
-        ident: str,
-        name: str,
-        image: ObservedImage,
-        rootfs: Rootfs,
-        paths: Mapping[str, str],
-        overrides: Mapping[str, Any],
-    ) -> ContainerSpec:
+    def _spec(self, wanted: _Wanted, image: ObservedImage, rootfs: Rootfs, paths: Mapping[str, str]) -> ContainerSpec:
         spec = translate.container_spec(
-            desired,
-            service,
-            number,
-            ident=ident,
-            name=name,
+            wanted.desired,
+            wanted.service,
+            wanted.number,
+            ident=wanted.ident,
+            name=wanted.name,
             image=image,
             rootfs=rootfs,
             volume_paths=paths,
-            overrides=overrides,
+            overrides=wanted.overrides,
             environ=self.environ,
+            shares=wanted.shares,
+            replaces=wanted.replaces,
         )
-        return replace(spec, helper_dir=project_run_dir(self.roots, desired.project))
+        return replace(spec, helper_dir=project_run_dir(self.roots, wanted.desired.project))
 
-    def _volumes(
-        self,
-        desired: Desired,
-        service: DesiredService,
-        image: ObservedImage,
-        rootfs: Rootfs,
-        ident: str,
-        replaces: str,
-        overrides: Mapping[str, Any],
-    ) -> tuple[dict[str, str], list[list[str]]]:
+    def _volumes(self, wanted: _Wanted, image: ObservedImage, rootfs: Rootfs) -> tuple[dict[str, str], list[list[str]]]:
         """Host directories by volume name (anonymous ones by their target), and what listings show of mounts."""
-        inherited = self._anonymous(replaces) if replaces else {}
+        inherited = self._anonymous(wanted.replaces) if wanted.replaces else {}
         paths: dict[str, str] = {}
         shown = []
-        for use in translate.volume_requests(desired, service, image, overrides):
+        for use in translate.volume_requests(wanted.desired, wanted.service, image, wanted.overrides):
             if use.kind == "bind":
                 _ensure_source(use.source, use.create_host_path)
             elif use.kind in ("named", "anonymous"):
-                name = use.name or inherited.get(use.target) or _anonymous_name(ident, use.target)
-                volume = volumes.create_volume(self.roots, name, _volume_labels(desired, use.kind), {})
-                if not use.nocopy:
+                volume = self._volume(wanted, use, inherited)
+                paths[use.key()] = volumes.acquire(self.roots, volume)
+                if not use.nocopy and not use.subpath:
                     volumes.populate(self.roots, volume, rootfs, use.target)
-                paths[use.name or use.target] = volumes.mountpoint(self.roots, name)
-                shown.append(["volume" if use.kind == "named" else "anonymous", name, use.target])
+                shown.append(["volume" if use.kind == "named" else "anonymous", volume.name, use.target])
                 continue
             shown.append([use.kind, use.source, use.target])
         return paths, shown
+
+    def _volume(self, wanted: _Wanted, use: VolumeUse, inherited: Mapping[str, str]) -> Volume:
+        """The volume behind a use; an anonymous one is made, or taken over from the container it is shared with."""
+        if use.name:
+            try:
+                return volumes.get_volume(self.roots, use.name)
+            except NotFound:
+                return volumes.create_volume(self.roots, use.name, {key.PROJECT: wanted.desired.project}, {})
+        if use.shared_from:
+            inherited = self._anonymous(wanted.shares.get(use.shared_from, ""))
+        name = inherited.get(use.target) or _anonymous_name(wanted.ident, use.target)
+        labels = {volumes.ANONYMOUS_LABEL: "", key.PROJECT: wanted.desired.project}
+        return volumes.create_volume(self.roots, name, labels, {})
 
     def _anonymous(self, ident: str) -> dict[str, str]:
         """Target → name of a container's anonymous volumes."""
@@ -389,8 +395,6 @@ class LocalEngine:
         anonymous = self._anonymous(ident) if volumes else {}
         if force:
             self.stop_container(ident, 0)
-        if os.path.exists(f"{self.roots.run}/netplan.db"):
-            endpoints.detach(self.store, ident)
         channel = self.channels.pop(ident, None)
         if channel is not None:
             channel.close()
@@ -420,12 +424,13 @@ class LocalEngine:
             raise NotFound(f"cannot update container {ident[:12]}: it was removed")
         number = int(one.labels.get(key.NUMBER, "1") or 1)
         observed, rootfs = self._image(service.image)
-        old = containers.read_spec(self.roots, ident)
-        annotations = containers.read_annotations(self.roots, ident)
-        overrides = annotations.get("overrides", {})
-        paths, _mounts = self._volumes(desired, service, observed, rootfs, ident, ident, overrides)
-        spec = self._spec(desired, service, number, ident, old.name, observed, rootfs, paths, overrides)
-        self._store_spec(spec, {"config": service.config, "overrides": overrides})
+        before = containers.read_annotations(self.roots, ident)
+        wanted = _Wanted(
+            desired, service, number, ident, one.name, ident, before.get("overrides", {}), before.get("shares", {})
+        )
+        paths, _mounts = self._volumes(wanted, observed, rootfs)
+        spec = self._spec(replace(wanted, replaces=""), observed, rootfs, paths)
+        self._store_spec(spec, {**before, "config": service.config})
         self._reconnect(desired, service, ident, changes)
         gone = {name: "" for name in one.labels if name not in spec.labels}
         containers.rewrite_labels(self.roots, ident, labels={**gone, **spec.labels})
@@ -448,23 +453,11 @@ class LocalEngine:
         waiting.wait_until(self.roots, idents, condition, timeout)
 
 
-def _now() -> str:
-    from runtime.shim.output import timestamp
-
-    return timestamp()
-
-
 def _anonymous_name(ident: str, target: str) -> str:
     """64 hex digits that a second attempt finds again: drawn from the container's id and the target."""
     import hashlib
 
     return hashlib.sha256(f"{ident}:{target}".encode()).hexdigest()
-
-
-def _volume_labels(desired: Desired, kind: str) -> dict[str, str]:
-    if kind == "anonymous":
-        return {"com.docker.volume.anonymous": "", key.PROJECT: desired.project}
-    return {}
 
 
 def _ensure_source(path: str, create: bool) -> None:

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from netplan.store import Store
-
     from compose.plan.desired import Desired
     from netplan.spec import Endpoint
+    from netplan.store import Store
     from runtime.container import Container
     from runtime.paths import Roots
 
@@ -81,7 +80,7 @@ def _container(
         finished_at=state.finished_at,
         labels=one.labels,
         config=containers.read_annotations(roots, one.id).get("config") if changed else None,
-        endpoints=tuple(_endpoint(row) for row in attached) if state.status in ACTIVE else (),
+        endpoints=tuple(_endpoint(row) for row in attached),
         mounts=tuple(tuple(row) for row in one.info.get("mounts", ())),
         command=one.info.get("command", ""),
     )

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         ) -> None:
             """Write the bundle and boot it up to the moment before exec (OCI create). ``replaces``: id of the container
             whose anonymous volumes it takes over. ``overrides``: what ``run`` changes (keys of RUN_OVERRIDES).
-            ``shares``: for each ``service:x`` whose namespaces or volumes it uses, the id of that service's container."""
+            ``shares``: for each ``service:x`` whose namespaces or volumes it uses, the id of its container."""
             ...
 
         def prepare_container(self, ident: str) -> None:
@@ -89,7 +89,8 @@ if TYPE_CHECKING:
         def wait_until(self, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:
             """Block until all containers meet ``condition``: started, healthy, completed, running_or_healthy, stopped.
 
-            ``completed`` and ``running_or_healthy`` are also met by an exit with code 0. Raises DependencyFailed, with exit code, last probe and log tail, as soon as it cannot be met.
+            ``completed`` and ``running_or_healthy`` are also met by an exit with code 0. Raises DependencyFailed, with
+            exit code, last probe and log tail, as soon as it cannot be met.
             """
             ...
 

@@ -29,7 +29,7 @@ def verdict(condition: str, state: State, *, has_check: bool) -> bool | None:
         return True if state.started_at and not state.error else (False if ended else None)
     if condition == "completed":
         return (state.exit_code == 0 and not state.error) if ended else None
-    if condition == "running_or_healthy" and ended:
+    if condition == "running_or_healthy" and ended:  # a job that is done is as good as one that runs
         return state.exit_code == 0 and not state.error
     if ended:
         return False
@@ -91,7 +91,7 @@ class Watch:
 
 
 def wait_until(roots: Roots, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:
-    """Block until all meet the condition. Raises DependencyFailed as soon as one cannot, or after ``timeout`` seconds."""
+    """Block until all meet the condition. Raises DependencyFailed when one cannot, or after ``timeout`` seconds."""
     checks = {ident: containers.read_spec(roots, ident).health is not None for ident in idents}
     for ident in idents:
         if condition == "healthy" and not checks[ident]:

@@ -2,6 +2,8 @@
 
 Rules as Docker's monitor: the first probe comes one interval after the start, the interval counts from the end of a
 probe, inside the start period failures do not count and the start interval is used, one success makes healthy.
+Beyond Docker: until the first of those probes is due, early ones look at doubling times (30 ms, 60, 120 ...), so that
+what waits for a quick service does not wait for its interval; their failures do not count.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 SECOND = 1_000_000_000
 OUTPUT_LIMIT = 4096
 KEPT_RESULTS = 5
+EARLIEST = 0.03
 
 
 @record
@@ -47,10 +50,19 @@ def schedule(health: Health) -> Schedule:
     )
 
 
+def first_counted(plan: Schedule) -> float:
+    """Seconds after the start at which Docker's first probe is due."""
+    return min(plan.start_interval, plan.interval) if plan.start_period > 0 else plan.interval
+
+
 def wait_before_probe(plan: Schedule, condition: Condition, since_start: float) -> float:
     """Seconds from now (the start, or the end of a probe) to the next probe."""
-    if condition.status == STARTING and since_start < plan.start_period:
-        return min(plan.start_interval, plan.interval) if plan.start_interval else plan.interval
+    if condition.status == STARTING:
+        due = first_counted(plan) - since_start
+        if due > 0:
+            return min(max(since_start, EARLIEST), due)
+        if since_start < plan.start_period:
+            return min(plan.start_interval, plan.interval)
     return plan.interval
 
 
@@ -58,7 +70,8 @@ def after_probe(plan: Schedule, condition: Condition, *, ok: bool, began_since_s
     """The condition after a probe that began so many seconds after the container's start."""
     if ok:
         return Condition(HEALTHY, 0)
-    if condition.status == STARTING and began_since_start < plan.start_period:
+    early = began_since_start < max(plan.start_period, first_counted(plan))
+    if condition.status == STARTING and early:
         return condition
     streak = condition.streak + 1
     if streak >= plan.retries:

@@ -33,10 +33,21 @@ def test_failures_inside_the_start_period_do_not_count():
 
 def test_the_start_interval_rules_inside_the_start_period():
     plan = schedule(Health((), interval=60 * SECOND, start_period=20 * SECOND, start_interval=2 * SECOND))
-    assert wait_before_probe(plan, Condition(), since_start=0) == 2
+    assert wait_before_probe(plan, Condition(), since_start=2.1) == 2
     assert wait_before_probe(plan, Condition(), since_start=21) == 60
     assert wait_before_probe(plan, Condition("healthy", 0), since_start=5) == 60
 
 
 def test_long_output_is_cut():
     assert shorten("x" * 5000) == "x" * 4096 + "..."
+
+
+def test_early_probes_double_until_the_first_regular_one_and_their_failures_do_not_count():
+    plan = schedule(Health((), interval=1 * SECOND, retries=1))
+    times, now = [], 0.0
+    while now < 1.0:
+        now += wait_before_probe(plan, Condition(), now)
+        times.append(round(now, 2))
+    assert times == [0.03, 0.06, 0.12, 0.24, 0.48, 0.96, 1.0]
+    assert after_probe(plan, Condition(), ok=False, began_since_start=0.96) == Condition()
+    assert after_probe(plan, Condition(), ok=False, began_since_start=1.0) == Condition("unhealthy", 1)
