@@ -1,0 +1,69 @@
+"""Reading and writing the small files of cgroupfs."""
+
+from __future__ import annotations
+
+import os
+
+from runtime.errors import RuntimeFault
+
+
+def write(path: str, value: str) -> None:
+    """One write(2). Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def read(path: str) -> str:
+    """The content; empty when the file or the cgroup is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts).decode()
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def read_number(path: str) -> int:
+    """The number in a file; 0 when it is gone or says ``max``."""
+    text = read(path).strip()
+    return int(text) if text.lstrip("-").isdigit() else 0
+
+
+def read_table(path: str) -> dict[str, int]:
+    """A file of ``key number`` lines."""
+    rows = (line.split() for line in read(path).splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def write_settings(directory: str, settings: list[Setting]) -> None:
+    """Write (file, value, what) in order. Raises RuntimeFault naming the setting, its value and the kernel's answer."""
+    for name, value, what in settings:
+        try:
+            write(f"{directory}/{name}", value)
+        except OSError as error:
+            raise RuntimeFault(
+                f"cannot set {what} to {value}: {error.strerror} ({name})", _hint(error, what)
+            ) from error
+
+
+def _hint(error: OSError, what: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"this kernel does not offer {what}"
+    if error.errno == 16:
+        return "the container uses more than that now"
+    return ""
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Setting = tuple[str, str, str]
