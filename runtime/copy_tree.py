@@ -21,38 +21,36 @@ _SKIPPED = ("trusted.overlay.", "user.overlay.", "security.selinux", "security.i
 
 
 class Copier:
-    """Copies trees; one instance per copy keeps the hard links among them.
+    """Copies trees; a context manager that keeps the hard links among all that it copies.
 
     ``owner``: the (uid, gid) of everything made, or None for the source's. ``merge``: existing directories are
-    entered and existing files replaced. ``devices``: device nodes are copied too, else left out.
+    entered and existing files replaced. ``devices``: device nodes are copied too, else left out. ``privileges``: set-id
+    bits and file capabilities are copied too.
     """
 
-    def __init__(self, owner: tuple[int, int] | None = None, merge: bool = False, devices: bool = True) -> None:
+    def __init__(
+        self,
+        owner: tuple[int, int] | None = None,
+        merge: bool = False,
+        devices: bool = True,
+        privileges: bool = True,
+    ) -> None:
         self._owner = owner
         self._merge = merge
         self._devices = devices
+        self._privileges = privileges
         self._links: dict[tuple[int, int], tuple[int, bytes]] = {}
 
-    def copy(self, source: int, name: bytes, target: int, new_name: bytes) -> None:
-        """Copy ``name`` in directory ``source`` to ``new_name`` in ``target``. Raises OSError, RuntimeFault."""
-        try:
-            self._copy(source, name, target, new_name)
-        finally:
-            self._close_links()
+    def __enter__(self) -> Copier:
+        return self
 
-    def copy_children(self, source: int, target: int) -> None:
-        """Copy what is in a directory, not the directory itself."""
-        try:
-            self._children(source, target)
-        finally:
-            self._close_links()
-
-    def _close_links(self) -> None:
+    def __exit__(self, *_details: object) -> None:
         for fd, _name in self._links.values():
             os.close(fd)
         self._links.clear()
 
-    def _copy(self, source: int, name: bytes, target: int, new_name: bytes) -> None:
+    def copy(self, source: int, name: bytes, target: int, new_name: bytes) -> None:
+        """Copy ``name`` in directory ``source`` to ``new_name`` in ``target``. Raises OSError, RuntimeFault."""
         info = os.stat(name, dir_fd=source, follow_symlinks=False)
         kind = stat.S_IFMT(info.st_mode)
         if kind == stat.S_IFDIR:
@@ -60,7 +58,7 @@ class Copier:
             return
         if kind == stat.S_IFSOCK or (kind in (stat.S_IFCHR, stat.S_IFBLK) and not self._devices):
             return
-        self._make_room(target, new_name)
+        self.make_room(target, new_name)
         if info.st_nlink > 1 and self._link(info, target, new_name):
             return
         if kind == stat.S_IFREG:
@@ -81,7 +79,7 @@ class Copier:
         os.link(known[1], new_name, src_dir_fd=known[0], dst_dir_fd=target, follow_symlinks=False)
         return True
 
-    def _make_room(self, target: int, name: bytes) -> None:
+    def make_room(self, target: int, name: bytes) -> None:
         """An existing file is replaced, not written into: another name of it stays as it is."""
         if not self._merge:
             return
@@ -98,7 +96,7 @@ class Copier:
         try:
             made = self._enter(target, new_name)
             try:
-                self._children(inner, made)
+                self.copy_children(inner, made)
                 self.attributes(inner, made)
             finally:
                 os.close(made)
@@ -115,11 +113,12 @@ class Copier:
                 raise RuntimeFault(f"cannot overwrite {word} {os.fsdecode(name)!r} with a directory") from None
         return os.open(name, _DIRECTORY, dir_fd=target)
 
-    def _children(self, source: int, target: int) -> None:
+    def copy_children(self, source: int, target: int) -> None:
+        """Copy what is in a directory, not the directory itself."""
         with os.scandir(source) as entries:
             names = sorted(os.fsencode(entry.name) for entry in entries)
         for name in names:
-            self._copy(source, name, target, name)
+            self.copy(source, name, target, name)
 
     def _file(self, source: int, name: bytes, target: int, new_name: bytes) -> None:
         reader = os.open(name, _READ, dir_fd=source)
@@ -140,9 +139,9 @@ class Copier:
         """Owner, mode, extended attributes and times, in the order in which none undoes another."""
         info = os.fstat(source)
         os.fchown(target, *(self._owner or (info.st_uid, info.st_gid)))
-        os.fchmod(target, stat.S_IMODE(info.st_mode))
+        os.fchmod(target, stat.S_IMODE(info.st_mode) & (0o7777 if self._privileges else 0o1777))
         for name in os.listxattr(source):
-            if not name.startswith(_SKIPPED):
+            if not name.startswith(_SKIPPED) and (self._privileges or not name.startswith("security.")):
                 _copy_xattr(source, target, name)
         os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
 

@@ -341,7 +341,8 @@ class Extractor:
         directory, _, base = found.path.rpartition(b"/")
         source = os.open(directory, _DIRECTORY)
         try:
-            Copier().copy(source, base, self._directory(at[:-1]), at[-1])
+            with Copier() as copier:
+                copier.copy(source, base, self._directory(at[:-1]), at[-1])
         finally:
             os.close(source)
 
