@@ -53,7 +53,6 @@ def serve(roots: Roots, helper_main: str, message: Message, fds: list[int], chan
     """One request: fork the process that will answer on the descriptor that came along."""
     if message["op"] == "helper":
         _ensure_helper(roots, message["dir"], helper_main)
-        Channel.from_fd(os.dup(fds[0])).send({"ok": True})
         return
     adopt = message["op"] == "adopt"
     fork_shim(roots, message["id"], helper_main, keep=(fds[0],), adopt=adopt, reply_fd=fds[0])

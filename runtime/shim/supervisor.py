@@ -207,6 +207,9 @@ class Supervisor:
         self.loop.forget(self.pidfd)
         if self.spawned is not None:
             self.spawned.abort()
+            self.spawned = None
+            os.close(self.pidfd)
+            self.pidfd = -1
         self._finish(failure.code, failure.message)
 
     def _restart(self) -> None:
