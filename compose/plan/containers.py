@@ -97,6 +97,7 @@ class Writer:
         self.gate = Gate(builder, desired, intent, decisions.selected)
         self.halted: dict[str, int] = {}  # container id -> step that took it off its networks
         self.halts_of: dict[str, list[int]] = {}  # service -> its steps in halted
+        self.vacated: dict[str, int] = {}  # container name -> step that removes who has it
         self.freed: list[int] = []  # steps that give back published ports of containers that go
         self.ready = Ready({}, {})
         self.orphans: list[ObservedContainer] = []
@@ -147,7 +148,12 @@ class Writer:
         force = container.status in ("creating", "created")
         if any(endpoint.ports for endpoint in container.endpoints):
             self.freed.append(halted)
-        return self.builder.add(RemoveContainer(name, target, False, force), reason, (halted,))
+        return self._vacate(container, RemoveContainer(name, target, False, force), reason, halted)
+
+    def _vacate(self, container: ObservedContainer, action: RemoveContainer, reason: str, after: int = 0) -> int:
+        step = self.builder.add(action, reason, (after,))
+        self.vacated[container.name] = step
+        return step
 
     def write(self, name: str) -> None:
         """The steps for what stays of a service or is made."""
@@ -178,7 +184,7 @@ class Writer:
 
     def _clear(self, container: ObservedContainer, reason: str) -> int:
         name, target = short_name(self.desired.project, container), Existing(container.id)
-        return self.builder.add(RemoveContainer(name, target, False, True), reason)
+        return self._vacate(container, RemoveContainer(name, target, False, True), reason)
 
     def _create(
         self, service: DesiredService, number: int, name: str, reason: str, *, after: Iterable[int], replaces: str = ""
@@ -186,7 +192,11 @@ class Writer:
         shares = {
             f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))
         }
-        needed = [*after, *(self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service))]
+        needed = [
+            *after,
+            self.vacated.get(name, 0),
+            *(self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service)),
+        ]
         needed += [step for other in shared_services(service) for step in self.gate.started_steps(other)]
         label = self._title(service, number)
         return self.builder.add(CreateContainer(label, service.name, number, name, replaces, shares), reason, needed)
@@ -202,7 +212,8 @@ class Writer:
             after = self._raise_successor(service, label, row, target, after, last)
         gone = RemoveContainer(label, Existing(old.id), self.intent.renew_anon_volumes, old.status == "created")
         removed = self.builder.add(gone, because, after)
-        self.builder.add(RenameContainer(label, target, final), f"{old.id[:6]} is gone", (removed,))
+        vacated = self.vacated.get(final, 0)
+        self.builder.add(RenameContainer(label, target, final), f"{old.id[:6]} is gone", (removed, vacated))
 
     def _successor(self, service: DesiredService, row: Replace, final: str) -> tuple[Target, int, str]:
         """(the new container, the step that creates it or 0, what to say of the old one)."""
@@ -253,6 +264,7 @@ class Writer:
             self.gate.note(service.name, target, [], container)
         if replaced_prefix(container) and service.name in self.decisions.selected:
             final = final_name(self.desired.project, service.name, row.number, service.container_name)
+            last = [*last, self.vacated.get(final, 0)]
             self.builder.add(RenameContainer(label, target, final), "finishes what was begun", last)
 
     def _restart(self, service: DesiredService, label: str, row: Keep, after: list[int]) -> list[int]:

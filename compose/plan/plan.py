@@ -61,7 +61,7 @@ def _row(step: Step) -> tuple[str, str, str, str, str, str]:
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    cells = "".join(cell.ljust(width + 2) for cell, width in zip(row, widths))
+    cells = "".join(cell.ljust(width + 2) for cell, width in zip(row, widths) if width)
     return f"{cells}{row[5]}".rstrip() + "\n"
 
 
@@ -90,12 +90,23 @@ class PlanBuilder:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.warnings: list[str] = []
+        self._behind: list[int] = [0]  # per step, a bit mask of all steps that are done before it
 
     def add(self, action: Action, reason: str, after: Iterable[int] = ()) -> int:
-        """Append a step and return its number. Zeros in ``after`` stand for "nothing to wait for"."""
+        """Append a step and return its number. Zeros in ``after`` stand for "nothing to wait for".
+
+        What follows from another step of ``after`` is left out, so that the printed graph has no needless edge.
+        """
         number = len(self.steps) + 1
         needed = sorted({step for step in after if step})
-        self.steps.append(Step(number, action, reason, tuple(needed)))
+        behind = 0
+        for step in needed:
+            behind |= self._behind[step]
+        kept = tuple(step for step in needed if not behind >> step & 1)
+        for step in kept:
+            behind |= 1 << step
+        self._behind.append(behind)
+        self.steps.append(Step(number, action, reason, kept))
         return number
 
     def warn(self, text: str) -> None:
