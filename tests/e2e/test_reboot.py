@@ -1,0 +1,65 @@
+"""A reboot, faked: another boot id and an empty run directory; the durable files and the volumes are still there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeProject
+from tests.support.cli import Machine, eventually, kill
+
+pytestmark = pytest.mark.root
+
+
+def reboot(machine: Machine, pids: list[int]) -> None:
+    """What a reboot does to us: processes, mounts, links and /run go, /var stays."""
+    machine.kill_ours()
+    for pid in pids:
+        kill(pid)
+    for pid in pids:
+        eventually(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 5, f"process {pid} ends")
+    machine.kill_ours()
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(machine.base)), reverse=True):
+        subprocess.run(["umount", "-l", point], check=False)
+    shutil.rmtree(machine.run, ignore_errors=True)
+
+
+def test_up_after_a_reboot(other_machine: Machine, project: MakeProject) -> None:
+    app = project(
+        """
+services:
+  db:
+    image: IMAGE
+    command: ["sleep", "1000"]
+    stop_signal: SIGKILL
+    volumes: ["data:/data"]
+    ports: ["127.0.0.1::80"]
+  web:
+    image: IMAGE
+    command: ["sleep", "1000"]
+    stop_signal: SIGKILL
+volumes:
+  data:
+""",
+        on=other_machine,
+    )
+    app.up()
+    app.sh("db", "echo volume > /data/file; echo upper > /root/file")
+    app.run("stop", "-t", "0", "db")
+    ident = app.ident("db")
+    reboot(other_machine, [int(app.state("web")["pid"])])
+    app.env["PYCOMPOSE_BOOT_ID"] = "11111111-2222-3333-4444-555555555555"
+    assert app.names() == []
+    assert {row["State"] for row in app.rows()} == {"exited"}
+    app.up()
+    assert app.names() == ["db-1", "web-1"]
+    assert app.ident("db") == ident
+    assert app.sh("db", "cat /data/file /root/file") == "volume\nupper"
+    assert "1 packets received" in app.sh("web", "ping -c 1 -W 2 db")
+    assert app.steps() == []
+    app.down()
