@@ -159,6 +159,8 @@ def _add_shared(leaf: Any, root: Any) -> None:
 
 def parse(argv: Sequence[str]) -> Parsed | int:
     """Parse with Typer. An int is an exit code: help or completion was shown. Raises UsageError."""
+    if list(argv) in (["--version"], ["-v"]):
+        return Parsed("version")
     root = build()
     if not argv:
         sys.stdout.write(root.get_help(root.make_context("pycompose", [], resilient_parsing=True)) + "\n")

@@ -64,10 +64,14 @@ class Session:
             from compose.project import load_desired
 
             self.timings.mark("imports")
-            self._desired = load_desired(self.load_options(targets), self.environ, self.roots.state)
+            desired = load_desired(self.load_options(), self.environ, self.roots.state)
+            hidden = tuple(name for name in targets if name in desired.disabled)
+            if hidden:  # else all commands share one memo, whatever they name
+                desired = load_desired(self.load_options(hidden), self.environ, self.roots.state)
             self.timings.mark("load")
-            for warning in self._desired.warnings:
+            for warning in desired.warnings:
                 self.warn(warning)
+            self._desired = desired
         return self._desired
 
     def project(self, targets: tuple[str, ...] = ()) -> tuple[str, Desired | None]:

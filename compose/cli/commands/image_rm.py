@@ -30,8 +30,8 @@ def run(session: Session, options: Options) -> int:
                 session.write(f"{line}\n")
         except RuntimeFault as fault:
             failed.append(fault)
-    for fault in failed[1:]:
-        session.tell(f"{fault.message}\n")
+    for other in failed[1:]:
+        session.tell(f"{other.message}\n")
     if failed:
         raise failed[0]
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @record
 class Options:
-    services: tuple[str, ...] = ()
+    services: tuple[str, ...]
     down_project: bool = False
 
 
