@@ -87,13 +87,24 @@ class Executor:
     def run(self, plan: Plan) -> Results:
         """Do all steps, or as many as can be. Never raises a step's error: see ``Results.check``.
 
-        A KeyboardInterrupt in the calling thread cancels; a second one leaves at once with Interrupted.
+        In the main thread, and where nobody else handles it, SIGINT cancels; a second one leaves at once by raising
+        Interrupted.
         """
         context = Context(self._engine, plan.project, plan.desired, self._new_ident)
         self._run = _Run(plan, context, self._reporter, self._workers, self._crash)
         if self._cancelled:
             self._run.cancel()
-        return self._run.finish()
+        handles = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if not handles:
+            return self._run.finish()
+        signal.signal(signal.SIGINT, self._run.interrupt)
+        try:
+            return self._run.finish()
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def cancel(self) -> None:
         """Begin no further step. May be called from any thread and from a signal handler."""
@@ -124,6 +135,7 @@ class _Run:
         self._running = 0
         self._waiting = 0
         self._ended = False
+        self._left = False
         self._broken: BaseException | None = None  # the reporter's own error
         self._done: list[int] = []
         self._failures: list[Failure] = []
@@ -135,13 +147,15 @@ class _Run:
         with self._lock:
             self._schedule([step for step in self._steps.values() if not step.after])
         while not self._is_over():
-            try:
-                self._over.get()
-            except KeyboardInterrupt:
-                if self._cancelled:
-                    raise Interrupted("cannot finish: interrupted twice, steps were left running") from None
-                self.cancel()
+            self._over.get()
+            if self._left:
+                raise Interrupted("cannot finish: interrupted twice, steps were left running")
         return self._results()
+
+    def interrupt(self, _signal: int, _frame: object) -> None:
+        """A handler of SIGINT that never raises, so that no lock and no count is left half-way."""
+        self._left = self._cancelled
+        self.cancel()
 
     def cancel(self) -> None:
         """Schedule nothing more. Takes no lock: a signal handler may run while this thread holds it."""

@@ -13,11 +13,11 @@ from compose.plan.actions import (
     RemoveContainer,
     RenameContainer,
     StartContainer,
-    StopContainer,
     UnpauseContainer,
     UpdateContainer,
 )
 from compose.plan.decide import Keep, Make, Replace, Retire, restart_dependents
+from compose.plan.halt import halt
 from compose.plan.select import shared_services, volume_mounts
 from compose.plan.waits import Gate
 from compose.plan.world import final_name, is_live, replaced_prefix, short_name, temporary_name, title
@@ -41,44 +41,6 @@ class Ready:
 
     networks: dict[str, int]
     volumes: dict[str, int]
-
-
-def take_down(
-    builder: PlanBuilder,
-    project: str,
-    container: ObservedContainer,
-    reason: str,
-    *,
-    after: Iterable[int] = (),
-    timeout: float | None = None,
-    volumes: bool = False,
-    disconnect: bool = True,
-) -> int:
-    """Steps that stop, disconnect and remove a container; the number of the last."""
-    last = halt(builder, project, container, reason, after=after, timeout=timeout, disconnect=disconnect)
-    target, name = Existing(container.id), short_name(project, container)
-    force = container.status in ("creating", "created")
-    return builder.add(RemoveContainer(name, target, volumes, force), reason, (last,) if last else after)
-
-
-def halt(
-    builder: PlanBuilder,
-    project: str,
-    container: ObservedContainer,
-    reason: str,
-    *,
-    after: Iterable[int] = (),
-    timeout: float | None = None,
-    disconnect: bool = True,
-) -> int:
-    """Steps that stop and disconnect a container as far as it needs it; the number of the last, or 0."""
-    target, name = Existing(container.id), short_name(project, container)
-    last = 0
-    if is_live(container):
-        last = builder.add(StopContainer(name, target, timeout), reason, after)
-    if disconnect and container.endpoints:
-        last = builder.add(Disconnect(name, target), reason, (last,) if last else after)
-    return last
 
 
 class Writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compose import labels
 from compose.plan.actions import RemoveNetwork, RemoveVolume
-from compose.plan.containers import take_down
+from compose.plan.halt import take_down
 from compose.plan.plan import PlanBuilder
 from compose.plan.select import check_names, closure
 from compose.plan.world import short_name

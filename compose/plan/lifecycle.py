@@ -13,8 +13,8 @@ from compose.plan.actions import (
     StopContainer,
     UnpauseContainer,
 )
-from compose.plan.containers import take_down
 from compose.plan.down import dependents_by_service, reverse_order
+from compose.plan.halt import take_down
 from compose.plan.plan import PlanBuilder
 from compose.plan.select import check_names, closure, shared_services
 from compose.plan.waits import Gate
