@@ -12,8 +12,8 @@ _SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 # Attributes that docker compose prints even when they are false, zero or empty; all others vanish then.
 _KEPT = frozenset(
     """
-    attach bind build command content count driver_opts enable_ipv4 enable_ipv6 entrypoint healthcheck logging hard image
-    init ipam max_attempts mem_swappiness parallelism placement replicas required resources retries scale soft
+    attach bind build command content count create_host_path driver_opts enable_ipv4 enable_ipv6 entrypoint hard healthcheck
+    image init ipam logging max_attempts mem_swappiness parallelism placement replicas required resources retries scale soft
     stop_grace_period test tmpfs volume
     """.split()  # noqa: SIM905
 )
@@ -81,6 +81,8 @@ def _service(root: Map, name: str, service: Map, report: Report) -> None:
     build = service.get("build")
     if isinstance(build, Map) and "dockerfile_inline" not in build:
         build.setdefault("dockerfile", "Dockerfile")
+    if isinstance(service.get("dns"), Seq):  # "" is what an unset ${DNS:-} leaves
+        service["dns"] = [server for server in service["dns"] if server]
     if isinstance(service.get("extra_hosts"), Seq):
         service["extra_hosts"] = sorted(service["extra_hosts"])
     _dependencies(root, name, service, report)
