@@ -7,8 +7,8 @@ their own: a worker never sits in one.
 
 from __future__ import annotations
 
+import _signal  # what ``signal`` wraps in enums
 import os
-import signal
 import threading
 import time
 from _queue import SimpleQueue
@@ -96,15 +96,15 @@ class Executor:
             self._run.cancel()
         handles = (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler
         )
         if not handles:
             return self._run.finish()
-        signal.signal(signal.SIGINT, self._run.interrupt)
+        _signal.signal(_signal.SIGINT, self._run.interrupt)
         try:
             return self._run.finish()
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
     def cancel(self) -> None:
         """Begin no further step. May be called from any thread and from a signal handler."""
@@ -311,7 +311,7 @@ class _Crash:
         with self._lock:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), _signal.SIGKILL)
 
 
 def _joined(errors: list[BaseException]) -> BaseException:

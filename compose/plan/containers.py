@@ -247,7 +247,8 @@ class Writer:
         if is_live(container):
             return self._mend(service, label, container, attached, after)
         if status == "created" and container.supervised:
-            steps = self._connect(service, label, target, attached, after) or list(after)
+            steps = self._trim(service, label, target, attached, list(after))
+            steps = self._connect(service, label, target, attached, steps) or steps
             return [self._start(service, label, target, reason or "created, not started", steps)]
         why = reason or _ended(container)
         after = list(after)
@@ -269,14 +270,22 @@ class Writer:
         steps = list(after)
         if not container.supervised:
             steps = [self.builder.add(AdoptContainer(label, target), "its shim is gone", steps)]
-        for name in attached:
-            if name not in {self.network_names[key] for key in service.networks}:
-                steps = [self.builder.add(Disconnect(label, target, name), f"{name}: not declared", steps)]
+        steps = self._trim(service, label, target, attached, steps)
         steps = self._connect(service, label, target, attached, steps) or steps
         if container.status == "paused":
             steps = [self.builder.add(UnpauseContainer(label, target), "paused", steps)]
         self.gate.note(service.name, target, steps, container)
         return steps
+
+    def _trim(
+        self, service: DesiredService, label: str, target: Target, attached: tuple[str, ...], after: list[int]
+    ) -> list[int]:
+        """Take the container off networks that it does not declare: one of them may have another name now."""
+        declared = {self.network_names.get(key, key) for key in service.networks}
+        for name in attached:
+            if name not in declared:
+                after = [self.builder.add(Disconnect(label, target, name), f"{name}: not declared", after)]
+        return after
 
     def _namespace_steps(self, service: DesiredService) -> list[int]:
         return [step for other in shared_services(service) for step in self.gate.started_steps(other)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from compose import labels
-from compose.plan.actions import RemoveNetwork, RemoveVolume
-from compose.plan.halt import take_down
+from compose.plan.actions import Existing, RemoveContainer, RemoveNetwork, RemoveVolume
+from compose.plan.halt import halt
 from compose.plan.plan import PlanBuilder
 from compose.plan.select import check_names, closure
 from compose.plan.world import short_name
@@ -30,21 +30,24 @@ def plan_down(desired: Desired | None, observed: Observed, intent: DownIntent) -
     leaving, staying = _split(desired, observed, intent, dependents)
     networks, used = _networks(builder, desired, observed, leaving, staying, bool(intent.services))
     dropped = {network.name for network in networks}
-    removed: dict[str, list[int]] = {}
-    for service in reverse_order({one.service for one in leaving}, dependents):
-        after = [step for other in dependents.get(service, ()) for step in removed.get(other, ())]
-        for container in leaving:
-            if container.service == service:
-                last = _remove(builder, project, container, intent, after, dropped)
-                removed.setdefault(service, []).append(last)
-    everyone = [step for steps in removed.values() for step in steps]
+    removed: list[int] = []
+    stopped: dict[str, list[int]] = {}
+    groups: dict[str, list[ObservedContainer]] = {}
+    for container in leaving:
+        groups.setdefault(container.service, []).append(container)
+    for service in reverse_order(set(groups), dependents):
+        after = [step for other in dependents.get(service, ()) for step in stopped.get(other, ())]
+        for container in groups[service]:
+            stop, remove = _remove(builder, project, container, intent, after, dropped)
+            stopped.setdefault(service, []).append(stop or remove)
+            removed.append(remove)
     for network in networks:
         title = network.labels.get(labels.NETWORK, network.name)
-        builder.add(RemoveNetwork(title, network.name), "no longer used", everyone)
+        builder.add(RemoveNetwork(title, network.name), "no longer used", removed)
     for name, who in used:
         builder.warn(f"network {name} is kept: {who}")
     if intent.volumes:
-        _volumes(builder, desired, observed, everyone)
+        _volumes(builder, desired, observed, removed)
     if not builder.steps and not builder.warnings:
         builder.warn(f"no resource found to remove for project {project}")
     return builder.build(project, desired)
@@ -114,22 +117,17 @@ def _remove(
     intent: DownIntent,
     after: list[int],
     dropped: set[str],
-) -> int:
-    """Endpoints on networks that go with this plan go with them, all at once: one step instead of one each."""
-    reason = "down"
-    if container.oneoff:
-        reason = "one-off"
+) -> tuple[int, int]:
+    """(step that stops it or 0, step that removes it).
+
+    Endpoints on networks that go with this plan go with them, all at once: one step instead of one each.
+    """
+    reason = "one-off" if container.oneoff else "down"
     outside = any(endpoint.network not in dropped for endpoint in container.endpoints)
-    return take_down(
-        builder,
-        project,
-        container,
-        reason,
-        after=after,
-        timeout=intent.timeout,
-        volumes=intent.volumes,
-        disconnect=outside,
-    )
+    stopped = halt(builder, project, container, reason, after=after, timeout=intent.timeout, disconnect=outside)
+    name, force = short_name(project, container), container.status in ("creating", "created")
+    action = RemoveContainer(name, Existing(container.id), intent.volumes, force)
+    return stopped, builder.add(action, reason, (stopped,) if stopped else after)
 
 
 def _networks(
@@ -163,11 +161,12 @@ def _networks(
 
 
 def _volumes(builder: PlanBuilder, desired: Desired | None, observed: Observed, after: list[int]) -> None:
+    """Those of the file, or without one all that are labelled as the project's."""
     declared = None
     if desired is not None:
-        declared = {volume.name for volume in desired.volumes if not volume.external}
+        declared = {volume.name: volume.key for volume in desired.volumes if not volume.external}
     for volume in observed.volumes:
         ours = volume.project == observed.project
         if ours and (declared is None or volume.name in declared):
-            title = volume.labels.get(labels.VOLUME, volume.name)
+            title = declared[volume.name] if declared is not None else volume.labels.get(labels.VOLUME, volume.name)
             builder.add(RemoveVolume(title, volume.name), "--volumes", after)
