@@ -34,7 +34,7 @@ class Place:
         self.contents = path.endswith("/.") or path in (".", "/")
         self.must_be_directory = path.endswith(("/", "/.")) or path == "."
         self._root = root
-        inner = os.path.normpath("/" + path)
+        inner = os.path.normpath("/" + path.lstrip("/"))
         for _link in range(_MAX_LINKS):
             self.parent, self.name = self._open(inner)
             self.info = self._stat()

@@ -7,7 +7,6 @@ a container may have it mounted already.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
@@ -19,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.spec import Rootfs
 
-_TEMPORARY = b".pycompose-filling"
+_STAGE = ".pycompose-filling"
 
 
 def fill(home: str, rootfs: Rootfs, target: str) -> bool | None:
@@ -27,57 +26,51 @@ def fill(home: str, rootfs: Rootfs, target: str) -> bool | None:
 
     None when the volume has content of its own. An empty directory of the image gives its owner and mode only.
     """
-    if not os.path.exists(f"{home}/staged"):
-        if set(os.listdir(f"{home}/_data")) - {"lost+found"}:
+    data = f"{home}/_data"
+    # content is staged on the file system that it will stay on: driver_opts may have mounted another one
+    stage = f"{home}/new" if os.stat(home).st_dev == os.stat(data).st_dev else f"{data}/{_STAGE}"
+    if not (os.path.exists(f"{home}/staged") and os.path.isdir(stage)):
+        if set(os.listdir(data)) - {"lost+found", _STAGE}:
+            _forget(f"{home}/staged")
             return None
-        view = Merged(rootfs.layers, rootfs.binds)
-        source = view.resolve(target)
-        if source is None or not source.dirs:
-            return False
-        remove_tree(f"{home}/new")
-        os.mkdir(f"{home}/new", 0o700)
-        with Copier() as copier:
-            _copy_merged(copier, view, source, f"{home}/new")
-        if not os.listdir(f"{home}/new"):
-            _give_attributes(f"{home}/new", f"{home}/_data")
-            os.rmdir(f"{home}/new")
+        if not _stage(stage, rootfs, target, data):
             return False
         os.close(os.open(f"{home}/staged", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    _move_in(home)
+    for name in os.listdir(stage):
+        if not os.path.lexists(f"{data}/{name}"):
+            os.rename(f"{stage}/{name}", f"{data}/{name}")
+    _give_attributes(stage, data)
+    remove_tree(stage)
+    _forget(f"{home}/staged")
     return True
 
 
-def _move_in(home: str) -> None:
-    new, data = f"{home}/new", f"{home}/_data"
-    if os.path.isdir(new):
-        for name in os.listdir(new):
-            if not os.path.lexists(f"{data}/{name}"):
-                _move(new, data, name)
-        _give_attributes(new, data)
-        remove_tree(new)
-    os.unlink(f"{home}/staged")
-
-
-def _move(new: str, data: str, name: str) -> None:
+def _forget(path: str) -> None:
     try:
-        os.rename(f"{new}/{name}", f"{data}/{name}")
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        _copy_over(new, data, os.fsencode(name))
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
-def _copy_over(new: str, data: str, name: bytes) -> None:
-    """The data directory is another file system (driver_opts): a copy under a temporary name, then its own."""
-    source, target = open_directory(new), open_directory(data)
+def _stage(stage: str, rootfs: Rootfs, target: str, data: str) -> bool:
+    """Copy what the image has at ``target`` to ``stage``; False, and nothing there, if that is nothing."""
+    remove_tree(stage)
+    view = Merged(rootfs.layers, rootfs.binds)
+    source = view.resolve(target)
+    if source is None or not source.dirs:
+        return False
+    os.mkdir(stage, 0o700)
     try:
-        remove_tree(_TEMPORARY, target)
         with Copier() as copier:
-            copier.copy(source, name, target, _TEMPORARY)
-        os.rename(_TEMPORARY, name, src_dir_fd=target, dst_dir_fd=target)
-    finally:
-        os.close(source)
-        os.close(target)
+            _copy_merged(copier, view, source, stage)
+    except OSError:
+        remove_tree(stage)  # a full disk: give the space back
+        raise
+    if os.listdir(stage):
+        return True
+    _give_attributes(stage, data)
+    os.rmdir(stage)
+    return False
 
 
 def _give_attributes(source: str, target: str) -> None:

@@ -176,7 +176,7 @@ def _reference(text: str) -> Reference:
         reference = parse(text)
     except RuntimeFault as error:
         raise BadArchive(f"cannot load archive: {error.message}") from error
-    if text in builtin.NAMES:
+    if reference.full in builtin.FULL_NAMES:
         raise BadArchive(f"cannot load archive: {text!r} is the name of the built-in image")
     return reference
 

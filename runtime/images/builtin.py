@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtime.paths import Roots
 
 NAMES = ("host", "host:latest", "pycompose/host", "pycompose/host:latest")
+FULL_NAMES = ("docker.io/library/host:latest", "docker.io/pycompose/host:latest")
 TOOLS = "/opt/pycompose/bin"  # in the image: python3 of the interpreter that runs pycompose
 PATH = f"{TOOLS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -264,7 +264,7 @@ class Failing:
 
 def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, changes: Sequence[str]) -> Image:
     name = parse(reference)
-    if reference in builtin.NAMES or name.digest:
+    if name.full in builtin.FULL_NAMES or name.digest:
         reason = "a name has no digest" if name.digest else "that is the name of the built-in image"
         raise Conflict(f"cannot import an image as {reference!r}: {reason}")
     config: dict[str, Any] = apply_changes({}, changes)
@@ -316,6 +316,3 @@ def open_source(source: Readable | str | int) -> tuple[Readable, Any]:
     except OSError as error:
         raise RuntimeFault(f"cannot read {source!r}: {error.strerror}") from error
     return file, file
-
-
-__all__ = ["Failing", "Layer", "Staging", "add_image", "import_rootfs", "read_image", "write_reference"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from runtime.errors import Conflict, NotFound
+from runtime.errors import Conflict
 from runtime.images import builtin
 from runtime.images.ingest import Failing, discard, lock_store, sweep
 from runtime.images.reference import normalise
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def remove_image(roots: Roots, reference: str, force: bool, in_use: Callable[[str], list[str]] | None) -> list[str]:
     """See :func:`runtime.images.store.remove_image`."""
-    if reference in builtin.NAMES:
+    if normalise(reference).full in builtin.FULL_NAMES:
         raise Conflict(f"cannot remove image {reference!r}: it is built in")
     with Failing(roots, f"remove image {reference!r}"):
         lock = lock_store(roots, exclusive=True)
@@ -32,7 +32,7 @@ def remove_image(roots: Roots, reference: str, force: bool, in_use: Callable[[st
 
 def _remove(roots: Roots, text: str, force: bool, in_use: Callable[[str], list[str]] | None) -> list[str]:
     image = resolve(roots, text)
-    if not image.snapshots or image.snapshots[0].startswith("builtin/"):
+    if image.snapshots and image.snapshots[0].startswith("builtin/"):
         raise Conflict(f"cannot remove image {text!r}: it is built in")
     names = [other.reference for other in list_images(roots) if other.digest == image.digest and other.reference]
     by_name = image.reference in names and not is_id(text)
@@ -86,6 +86,3 @@ def collect(roots: Roots) -> list[str]:
     for name in gone:
         discard(base, f"{base}/layers/{name}")
     return [f"Deleted: sha256:{name.removesuffix('.chain')}" for name in gone]
-
-
-__all__ = ["NotFound", "collect", "remove_image"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -97,8 +98,10 @@ def build(roots: Roots, key: str) -> None:
         syncfs(staging.fd)
         try:
             os.rename(place, f"{staging.base}/builtin/{key}")
-        except FileExistsError:
-            return
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                return
+            raise
         fsync_directory(f"{staging.base}/builtin")
         _sweep(roots, staging.base, key)
 

@@ -87,6 +87,8 @@ def resolve(roots: Roots, reference: str) -> Image:
     if reference in builtin.NAMES:
         return read_image(builtin.ensure(roots))
     full = normalise(reference).full
+    if full in builtin.FULL_NAMES:
+        return read_image(builtin.ensure(roots))
     try:
         return read_image(reference_path(roots, full))
     except (FileNotFoundError, ValueError):
@@ -172,7 +174,7 @@ def tag(roots: Roots, source: str, target: str) -> Image:
     from runtime.images.ingest import write_reference
 
     image, name = resolve(roots, source), parse(target)
-    if target in builtin.NAMES:
+    if name.full in builtin.FULL_NAMES:
         raise Conflict(f"cannot tag {source!r} as {target!r}: that is the name of the built-in image")
     if name.digest:
         raise RuntimeFault(f"cannot tag {source!r} as {target!r}: a name has no digest")

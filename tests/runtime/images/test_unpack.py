@@ -29,10 +29,12 @@ class Layers:
     def __init__(self, base: Path) -> None:
         self._base = base
         self.paths: list[str] = []
+        self._made = 0
         self.last: Unpacked | None = None
 
     def add(self, *members: Body, raw: bytes = b"") -> Path:
-        path = self._base / f"layer{len(self.paths)}"
+        self._made += 1
+        path = self._base / f"layer{self._made}"
         path.mkdir(mode=0o755)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -133,7 +135,8 @@ def test_dialects_of_gnu_tar(layers: Layers, tmp_path: Path, dialect: str) -> No
                 file.seek(number * (1 << 20) + 4096)
                 file.write(b"%04d" % number)
             file.truncate(32 << 20)
-    command = ["tar", "-C", str(tree), "--format", dialect, "--numeric-owner", "-Scf", "-", "."]
+    command = ["tar", "-C", str(tree), "--format", dialect, "--numeric-owner", "-cf", "-", "."]
+    command[3:3] = ["-S"] if dialect in ("oldgnu", "gnu", "pax") else []
     raw = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     root = layers.add(raw=raw)
     subprocess.run(["diff", "-r", "--no-dereference", str(tree), str(root)], check=True)
@@ -351,7 +354,6 @@ def test_a_directory_replaced_below_open_descriptors(layers: Layers, canary: str
 def test_a_parent_that_is_a_file(layers: Layers) -> None:
     with pytest.raises(BadArchive, match="not a directory"):
         layers.add(member("top", data=b"1"), member("top/child", data=b"1"))
-    layers.add(member("device", CHAR, major=1, minor=3))
     with pytest.raises(BadArchive, match="not a directory"):
         layers.add(member("pipe", FIFO), member("pipe/x", data=b"1"))
 
@@ -364,9 +366,8 @@ def test_symlink_loops_end(layers: Layers) -> None:
 def test_more_directories_than_descriptors(layers: Layers) -> None:
     many = [member(f"d{number}/e/f", data=b"1") for number in range(400)]
     root = layers.add(*many, *[member(f"d{number}/e/g", data=b"2") for number in range(400)])
-    assert (len(os.listdir(root)) == 400 and os.listdir(root / "d7/e") == ["f", "g"]) or sorted(
-        os.listdir(root / "d7/e")
-    )
+    assert len(os.listdir(root)) == 400
+    assert all(sorted(os.listdir(root / f"d{number}/e")) == ["f", "g"] for number in range(400))
 
 
 @pytest.mark.parametrize(
