@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import _sqlite3
+import fcntl
 import json
 import os
 import threading
@@ -40,6 +41,7 @@ CREATE TABLE endpoint (
     container TEXT NOT NULL, network TEXT NOT NULL REFERENCES network (name), interface TEXT NOT NULL,
     link INTEGER NOT NULL UNIQUE, address INTEGER NOT NULL, mac BLOB NOT NULL, names TEXT NOT NULL,
     links TEXT NOT NULL, default_route INTEGER NOT NULL, wanted TEXT NOT NULL, ready INTEGER NOT NULL,
+    nsid INTEGER NOT NULL,
     PRIMARY KEY (container, network), UNIQUE (network, address), UNIQUE (network, mac)
 );
 CREATE TABLE published (
@@ -55,7 +57,7 @@ _NETWORK = (
     "name, id, project, driver, bridge, link, grp, first, length, gateway, pool_first, pool_length, reserved,"
     " default_gateway, internal, mtu, options, labels, created_at"
 )
-_ENDPOINT = "container, network, interface, link, address, mac, names, links, default_route, wanted, ready"
+_ENDPOINT = "container, network, interface, link, address, mac, names, links, default_route, wanted, ready, nsid"
 
 
 @record
@@ -97,7 +99,8 @@ class NetworkRow:
 
 @record
 class EndpointRow:
-    """An endpoint as stored. ``wanted``: what was asked for, as text; ``ready``: attach has finished, names answer."""
+    """An endpoint as stored. ``wanted``: what was asked for, as text; ``ready``: attach has finished, names answer;
+    ``nsid``: the kernel's number of the container's namespace in ours, -1 while not known."""
 
     container: str
     network: str
@@ -110,6 +113,7 @@ class EndpointRow:
     default_route: bool
     wanted: str
     ready: bool
+    nsid: int = -1
     ports: tuple[PublishedPort, ...] = ()
 
     def public(self, network: NetworkRow) -> Endpoint:
@@ -246,7 +250,7 @@ class Store:
     def add_endpoint(self, row: EndpointRow) -> None:
         values = (
             *(row.container, row.network, row.interface, row.link, row.address, row.mac),
-            *(json.dumps(row.names), json.dumps(dict(row.links)), row.default_route, row.wanted, row.ready),
+            *(json.dumps(row.names), json.dumps(dict(row.links)), row.default_route, row.wanted, row.ready, row.nsid),
         )
         self.execute(f"INSERT INTO endpoint ({_ENDPOINT}) VALUES ({', '.join('?' * len(values))})", values)
 
@@ -312,10 +316,10 @@ def _network(row: tuple[Any, ...]) -> NetworkRow:
 
 
 def _endpoint(row: tuple[Any, ...], ports: tuple[PublishedPort, ...]) -> EndpointRow:
-    container, network, interface, link, address, mac, names, links, default_route, wanted, ready = row
+    container, network, interface, link, address, mac, names, links, default_route, wanted, ready, nsid = row
     return EndpointRow(
         *(container, network, interface, link, address, mac, tuple(json.loads(names)), json.loads(links)),
-        *(bool(default_route), wanted, bool(ready), ports),
+        *(bool(default_route), wanted, bool(ready), nsid, ports),
     )
 
 
@@ -328,16 +332,30 @@ def open_store(run_dir: str, instance: str, *, create: bool = True) -> Store:
     path = f"{run_dir}/netplan.db"
     if create:
         os.makedirs(run_dir, 0o700, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _create_file(path)
     elif not os.path.exists(path):
         raise NetworkFault(f"cannot open {path}: there is no such store")
+    # One at a time: SQLite refuses ("locking protocol") when several set up the same new log at once.
+    turn = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         database = _sqlite3.connect(path, timeout=20.0, isolation_level=None, check_same_thread=False)
         for pragma in ("journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         return Store(path, instance, database, _prepare(database, instance))
     except _sqlite3.Error as problem:
         raise NetworkFault(f"cannot open {path}: {problem}", "remove the file; running containers reconnect") from None
+    finally:
+        os.close(turn)
+
+
+def _create_file(path: str) -> None:
+    """Make the file with our mode. An existing one is not even opened: closing any descriptor of it would drop the
+    POSIX locks of this process's other connections, and SQLite would delete the log under their feet."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
 
 
 def _prepare(database: _sqlite3.Connection, instance: str) -> bool:

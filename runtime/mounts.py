@@ -138,6 +138,11 @@ def prepare_upper(bundle: Bundle) -> None:
 
 
 def _remove_marker(bundle: Bundle) -> None:
+    try:
+        for name in os.listdir(_marker(bundle)):  # the kernel's "dirty"
+            os.unlink(f"{_marker(bundle)}/{name}")
+    except FileNotFoundError:
+        return
     for path in (_marker(bundle), os.path.dirname(_marker(bundle))):
         try:
             os.rmdir(path)

@@ -9,6 +9,7 @@ import _signal
 import _socket
 import fcntl
 import os
+import time
 
 from runtime.messages import Channel, Closed, accept
 from runtime.shim.launcher import fork_shim
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 
 IDLE = 0.5  # seconds without any shim before the helper ends
 FIRST_PATIENCE = 20.0
-ATTEMPTS = 5
+ATTEMPTS = 20  # new shims for one container within WINDOW seconds; beyond, each waits for PAUSE
+WINDOW = 10.0
+PAUSE = 1.0
 
 
 class Kept:
@@ -54,7 +57,8 @@ class Kept:
         self.status = ""
         self.manual = False
         self.farewell = False
-        self.attempts = 0
+        self.pending = -1  # pidfd of a shim that was forked here and has not yet said hello
+        self.attempts: list[float] = []
 
     def drop(self, names: list[str]) -> None:
         for name in names:
@@ -123,7 +127,7 @@ class Keeper:
 
     def _hello(self, channel: Channel, message: Message, fds: list[int]) -> None:
         kept = self.kept.setdefault(message["id"], Kept(message["id"]))
-        kept.channel, kept.status, kept.farewell, kept.attempts = channel, message["status"], False, 0
+        kept.channel, kept.status, kept.farewell, kept.pending = channel, message["status"], False, -1
         kept.drop(message["names"])
         kept.fds.update(zip(message["names"], fds))
         self.services.held(kept.ident, kept.fds)
@@ -152,22 +156,30 @@ class Keeper:
 
     def _revive(self, kept: Kept) -> None:
         """The shim died without farewell: fork a new one that takes over."""
-        kept.attempts += 1
-        if kept.attempts > ATTEMPTS or not os.path.exists(f"{self.roots.state}/containers/{kept.ident}/spec.json"):
+        now = time.monotonic()
+        kept.attempts = [when for when in kept.attempts if now - when < WINDOW] + [now]
+        if not os.path.exists(f"{self.roots.state}/containers/{kept.ident}/spec.json"):
             self._forget(kept)
-            return
+        elif len(kept.attempts) > ATTEMPTS:
+            self.loop.later(PAUSE, lambda: self._fork(kept))
+        else:
+            self._fork(kept)
+
+    def _fork(self, kept: Kept) -> None:
         pid = fork_shim(self.roots, kept.ident, self.helper_main, adopt=True, held=dict(kept.fds))
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
             self.loop.later(0.05, lambda: self._revive(kept))
             return
+        kept.pending = pidfd
         self.loop.watch(pidfd, lambda _events: self._revived_ended(kept, pidfd))
 
     def _revived_ended(self, kept: Kept, pidfd: int) -> None:
+        """A forked shim is gone. One that had said hello is seen by the end of its connection instead."""
         self.loop.forget(pidfd)
         os.close(pidfd)
-        if kept.channel is None and self.kept.get(kept.ident) is kept:
+        if kept.pending == pidfd and self.kept.get(kept.ident) is kept:
             self._revive(kept)
 
     def _maybe_leave(self) -> None:

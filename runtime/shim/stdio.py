@@ -65,7 +65,10 @@ class Stdio:
         return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def child_ends(self) -> tuple[int, int, int] | None:
-        """What the init process gets as 0, 1 and 2: blocking ends of its own. None with a terminal."""
+        """What the init process gets as 0, 1 and 2: blocking ends of its own. None with a terminal.
+
+        The outputs are read-write, so that a FIFO has a reader even while every process of ours is dead.
+        """
         if self.terminal:
             return None
         run = self.shim.bundle.run
@@ -79,8 +82,8 @@ class Stdio:
             stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         return (
             stdin,
-            os.open(f"{run}/stdout", os.O_WRONLY | os.O_CLOEXEC),
-            os.open(f"{run}/stderr", os.O_WRONLY | os.O_CLOEXEC),
+            os.open(f"{run}/stdout", os.O_RDWR | os.O_CLOEXEC),
+            os.open(f"{run}/stderr", os.O_RDWR | os.O_CLOEXEC),
         )
 
     # -- the terminal

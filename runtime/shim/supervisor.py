@@ -7,6 +7,7 @@ must not die), lives in one loop, and ends when its container has ended for good
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
@@ -77,6 +78,8 @@ class Supervisor:
     def create(self, reply: Channel | None) -> None:
         """Boot the container up to the moment before exec, answer ``reply``, then serve until the end."""
         os.makedirs(self.bundle.run, mode=0o700, exist_ok=True)
+        if not self._alone():
+            return
         self.publish()
         try:
             self.io.open()
@@ -84,6 +87,9 @@ class Supervisor:
             self._spawn()
         except RuntimeFault as fault:
             self._give_up(fault, reply)
+            return
+        except OSError as error:
+            self._give_up(RuntimeFault(f"cannot create container {self.spec.name}: {error}"), reply)
             return
         self.publish(status=CREATED)
         self.keeping.connect()
@@ -94,6 +100,8 @@ class Supervisor:
 
     def adopt(self, held: Mapping[str, int] = EMPTY, reply: Channel | None = None) -> None:
         """Take over a container whose shim is gone; ``held``: descriptors the helper kept for it."""
+        if not self._alone():
+            return
         before = read_json(self.bundle.state)
         own = {key: self.state.__dict__[key] for key in ("shim_pid", "shim_start_time", "boot_id")}
         self.state = state_from_plain({**(before or {}), **own})
@@ -114,6 +122,18 @@ class Supervisor:
             reply.send({"ok": True, "pid": self.state.pid})
         self._resume()
         self.loop.run()
+
+    def _alone(self) -> bool:
+        """Take the container's lock, so that it never has two shims; False when another one has it and lives on."""
+        self.lock = os.open(f"{self.bundle.run}/shim.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for _attempt in range(100):  # a dying shim gives it up within microseconds of its connections
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.002)
+            else:
+                return True
+        return False
 
     def _resume(self) -> None:
         """Go on where the dead shim was."""
@@ -220,8 +240,8 @@ class Supervisor:
             self._exec()
         except StartFailed as failure:
             self._failed_to_start(failure)
-        except RuntimeFault as fault:
-            self._finish(128, fault.message)
+        except (RuntimeFault, OSError) as fault:
+            self._finish(128, f"cannot restart container {self.spec.name}: {fault}")
 
     def signal(self, number: int) -> None:
         """Send a signal to the container's init; nothing when it is gone."""
