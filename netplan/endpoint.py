@@ -53,10 +53,10 @@ def attach(store: Store, spec: EndpointSpec, netns_fd: int) -> tuple[Endpoint, t
             wired = False
         if not wired:
             row = _add_links(store, on, row, netns_fd)
-        _set_up_inside(store, on, row, netns_fd)
+        nsid = _set_up_inside(store, on, row, netns_fd)
         firewall.publish(store, row)
         _forget_udp(store, row)
-        _finish(store, row, spec)
+        _finish(store, spec, nsid)
     except BaseException:
         for fd in fds:
             os.close(fd)
@@ -128,7 +128,7 @@ def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRo
         ports, fds = publish.reserve(store, on, spec)
         row = EndpointRow(
             *(spec.container, spec.network, spec.interface, store.next_link(), address, mac, spec.names, spec.links),
-            *(spec.default_route, _wanted(spec), False, ports),
+            *(spec.default_route, _wanted(spec), False, -1, ports),
         )
         store.add_endpoint(row)
         store.publish(row)
@@ -151,7 +151,7 @@ def _inspect(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> t
     outer = rtnl.link_of(store.route, row.link)
     if outer is None:
         return row, False
-    if _is_ours(outer, row, on):
+    if _is_ours(store, outer, row, on):
         with inside(netns_fd):
             there = Netlink(ROUTE)
         try:
@@ -159,14 +159,16 @@ def _inspect(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> t
         finally:
             there.close()
         if inner is not None and inner.name == row.interface:
-            store.route.run(f"attach {outer.name}", *_outer(store, on, row), rtnl.set_master(row.link, on.link))
+            store.route.run(f"attach {outer.name}", *_back(on, row), *_outer(store, on, row))
             return row, True
         store.route.run(f"delete link {outer.name}", rtnl.delete_link(row.link))
     return _renumber(store, row), False
 
 
-def _is_ours(link: Link, row: EndpointRow, on: NetworkRow) -> bool:
-    return link.name == link_name(row.link) and link.group == on.group
+def _is_ours(store: Store, link: Link, row: EndpointRow, on: NetworkRow) -> bool:
+    """Named as the row says and in the network's group; or marked, if a killed detach has collected it elsewhere."""
+    marked = link.alias.startswith(host.bridge_alias(store.instance, on))
+    return link.name == link_name(row.link) and (link.group == on.group or marked)
 
 
 def _renumber(store: Store, row: EndpointRow, skip: bool = False) -> EndpointRow:
@@ -210,11 +212,18 @@ def _outer(store: Store, on: NetworkRow, row: EndpointRow) -> list[Message]:
     return [rtnl.set_port(row.link, isolated), rtnl.set_alias(row.link, alias)]
 
 
-def _set_up_inside(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> None:
-    """The namespace's side: sysctls, lo, the interface, its address and route; then make it known.
+def _back(on: NetworkRow, row: EndpointRow) -> list[Message]:
+    """Into bridge and group, if it is not there."""
+    return [rtnl.set_master(row.link, on.link), rtnl.set_group(row.link, on.group)]
 
-    Between up and the announcement the host's end is asked for once: that completes its pending carrier event. Without
-    it the bridge port may not forward yet and the first packet is lost, which costs the client a second.
+
+def _set_up_inside(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> int:
+    """The namespace's side: sysctls, lo, the interface, its address and route; then make it known. Returns the
+    kernel's number of the namespace.
+
+    Between up and the announcement the host's end and then the bridge are asked for once each: that completes their
+    pending carrier events. Without the first the port may not forward yet; without the second a bridge whose last
+    container had left still drops what the host sends. Either loses the first packet and costs the client a second.
     """
     with inside(netns_fd):
         _write_sysctls(row.interface)
@@ -227,8 +236,10 @@ def _set_up_inside(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int
         there.run(f"configure {row.interface} of {row.names[0]}", *todo)
     finally:
         there.close()
-    rtnl.link_of(store.route, row.link)
+    outer = rtnl.link_of(store.route, row.link)
+    rtnl.link_of(store.route, on.link)
     _announce(store, on, row)
+    return outer.peer_ns if outer else -1
 
 
 def _write_sysctls(interface: str) -> None:
@@ -266,20 +277,24 @@ def _forget_udp(store: Store, row: EndpointRow) -> None:
         conntrack.forget(store.filter, [], udp)
 
 
-def _finish(store: Store, row: EndpointRow, spec: EndpointSpec) -> None:
+def _finish(store: Store, spec: EndpointSpec, nsid: int) -> None:
     """The names answer from now on."""
     store.execute(
-        "UPDATE endpoint SET ready = 1, names = ?, links = ? WHERE container = ? AND network = ?",
-        (json.dumps(spec.names), json.dumps(dict(spec.links)), spec.container, spec.network),
+        "UPDATE endpoint SET ready = 1, nsid = ?, names = ?, links = ? WHERE container = ? AND network = ?",
+        (nsid, json.dumps(spec.names), json.dumps(dict(spec.links)), spec.container, spec.network),
     )
 
 
 def _delete_links(store: Store, rows: list[EndpointRow]) -> None:
+    """Delete the links whose namespace is alive. The namespace is asked for first: while the kernel takes a dead one
+    apart, any question about a link waits for that (20 ms)."""
     groups = {row.name: row for row in store.networks()}
     found = []
     for row in rows:
+        if row.nsid >= 0 and not rtnl.namespace_alive(store.route, row.nsid):
+            continue
         link = rtnl.link_of(store.route, row.link)
-        if link and _is_ours(link, row, groups[row.network]) and rtnl.namespace_alive(store.route, link.peer_ns):
+        if link and _is_ours(store, link, row, groups[row.network]) and rtnl.namespace_alive(store.route, link.peer_ns):
             found.append(link)
     # The row's own number serves as the group: nothing else has it.
     host.delete_together(store.route, found, rows[0].link)

@@ -310,13 +310,18 @@ def _teardown(store: Store, rows: list[NetworkRow]) -> None:
 
 
 def _delete_links(store: Store, rows: list[NetworkRow]) -> None:
-    groups = {row.group: row for row in rows}
-    found = [link for link in rtnl.links(store.route) if link.group in groups]
-    ours = [link for link in found if _belongs(store, link, groups[link.group])]
-    host.delete_together(store.route, ours, rows[0].group, strangers=len(ours) < len(found))
+    """All links of the networks, wherever a killed removal may have collected them."""
+    groups = {row.group for row in rows}
+    found, strangers = [], False
+    for link in rtnl.links(store.route):
+        if any(_belongs(store, link, row) for row in rows):
+            found.append(link)
+        elif link.group in groups:
+            strangers = True
+    host.delete_together(store.route, found, rows[0].group, strangers)
 
 
 def _belongs(store: Store, link: Link, row: NetworkRow) -> bool:
-    """The link in our group is really ours: the bridge, one of its ports, or marked."""
+    """The link is really the network's: its bridge, a port of it, or marked."""
     mark = host.bridge_alias(store.instance, row)
     return host.is_bridge(link, row) or link.master == row.link or link.alias.startswith(mark)

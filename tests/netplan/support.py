@@ -132,17 +132,29 @@ class Server:
         self.sock.bind((address, port))
         if self.tcp:
             self.sock.listen(64)
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.sock.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        self._thread.join()
+        self.sock.close()
 
     def _serve(self) -> None:
         while True:
-            if self.tcp:
-                peer, address = self.sock.accept()
-                peer.sendall(f"{self.name} {address[0]}".encode())
-                peer.close()
-            else:
-                _, address = self.sock.recvfrom(100)
-                self.sock.sendto(f"{self.name} {address[0]}".encode(), address)
+            try:
+                self._answer()
+            except OSError:
+                return
+
+    def _answer(self) -> None:
+        if self.tcp:
+            peer, address = self.sock.accept()
+            peer.sendall(f"{self.name} {address[0]}".encode())
+            peer.close()
+        else:
+            _, address = self.sock.recvfrom(100)
+            self.sock.sendto(f"{self.name} {address[0]}".encode(), address)
 
 
 def ask(address: str, port: int, kind: str = "tcp", timeout: float = 0.5) -> str:

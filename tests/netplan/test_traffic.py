@@ -9,7 +9,7 @@ import pytest
 
 from netplan.endpoint import detach
 from netplan.spec import PortMapping
-from tests.netplan.support import Host, Server, ask, private_host, run
+from tests.netplan.support import Host, Server, ask, container, private_host, run
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
 
@@ -48,6 +48,20 @@ def test_no_first_packet_is_lost(host: Host) -> None:
         assert ask(endpoint.address, 80, timeout=3).startswith("x")
         slow.append(time.monotonic() - start)
     assert max(slow) < 0.2, slow
+
+
+@private_host
+def test_no_first_packet_is_lost_on_a_bridge_that_was_empty(host: Host) -> None:
+    host.network()
+    for number in range(25):
+        name = f"c{number}"
+        endpoint = host.attach(name)
+        serve(host, name)
+        start = time.monotonic()
+        assert ask(endpoint.address, 80, timeout=3).startswith(name)
+        assert time.monotonic() - start < 0.2
+        detach(host.store, container(name))
+        os.close(host.namespaces.pop(name))
 
 
 @private_host

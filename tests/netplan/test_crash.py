@@ -1,0 +1,241 @@
+"""Killed anywhere, the next command converges. Every step of every operation is tried."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from netplan.endpoint import attach, detach, endpoints, remove_all, sweep
+from netplan.netlink.socket import Netlink
+from netplan.network import create_network, list_networks, remove_network
+from netplan.spec import NetworkSpec, PortMapping
+from netplan.store import Store, open_store
+from tests.netplan.support import INSTANCE, Host, Server, ask, container, new_namespace, private_host, run
+
+pytestmark = [pytest.mark.root, pytest.mark.network]
+_POINTS = (
+    (Netlink, "attempt"),
+    (Netlink, "batch"),
+    (Netlink, "ask"),
+    (Netlink, "dump"),
+    (Store, "execute"),
+    (Store, "__exit__"),
+)
+
+
+def killed_at(step: int, run_dir: str, work: Callable[[Store], None]) -> bool:
+    """Run ``work`` in a child that is killed before its n-th step. Whether it lived to the end."""
+    pid = os.fork()
+    if not pid:
+        left = [step]
+
+        def counted(real: Callable[..., object]) -> Callable[..., object]:
+            def call(*arguments: object, **more: object) -> object:
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **more)
+
+            return call
+
+        store = open_store(run_dir, INSTANCE)
+        for owner, name in _POINTS:
+            setattr(owner, name, counted(getattr(owner, name)))
+        code = 1
+        try:
+            work(store)
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(pid, 0)[1]
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL, status
+    return status == 0
+
+
+def assert_clean(host: Host) -> None:
+    assert list_networks(host.store) == []
+    assert endpoints(host.store) == []
+    assert INSTANCE not in run("ip", "-o", "link"), run("ip", "link")
+    assert "veth" not in run("ip", "-o", "link")
+    assert INSTANCE not in run("nft", "list", "ruleset")
+    assert "unreachable" not in run("ip", "route", "show", "table", "all")
+
+
+def working(host: Host) -> None:
+    """The network and the endpoint work, as if nothing had happened."""
+    host.network()
+    web = host.attach("web", ports=(PortMapping(80, 8080), PortMapping(81, 8081, "udp")))
+    with host.inside("web"):
+        server = Server(80, "web")
+    assert ask("127.0.0.1", 8080) == f"web {web.gateway}"
+    assert ask(web.address, 80) == f"web {web.gateway}"
+    assert web.address == "172.17.0.2"
+    server.close()
+
+
+def through(host: Host, work: Callable[[Store], None], before: Callable[[], None], after: Callable[[], None]) -> int:
+    for step in range(1, 400):
+        before()
+        done = killed_at(step, host.run_dir, work)
+        after()
+        release(host)
+        if done:
+            return step
+    raise AssertionError("no end")
+
+
+def release(host: Host) -> None:
+    """Close the port reservations, as the helper does when a container ends."""
+    for fd in host.held:
+        os.close(fd)
+    host.held.clear()
+
+
+def clear(host: Host) -> None:
+    remove_all(host.store, ["shop_default"])
+    assert_clean(host)
+
+
+@private_host
+def test_create_killed_anywhere_is_completed_or_cleared(host: Host) -> None:
+    def create(store: Store) -> None:
+        create_network(store, NetworkSpec("shop_default", "shop"))
+
+    def completed() -> None:
+        host.network()
+        run("nft", "list", "chain", "ip", INSTANCE, f"nat-{list_networks(host.store)[0].bridge}")
+        assert "172.17.0.1/16" in run("ip", "-o", "addr")
+        remove_network(host.store, "shop_default")
+        assert_clean(host)
+
+    def another() -> None:
+        assert host.network("other").subnet.startswith("172.1")
+        remove_all(host.store, ["shop_default", "other"])
+        assert list_networks(host.store) == []
+
+    assert through(host, create, lambda: None, completed) > 10
+    through(host, create, lambda: None, another)
+    host.network()
+    clear(host)
+
+
+@private_host
+def test_attach_killed_anywhere_is_completed(host: Host) -> None:
+    host.namespaces["web"] = new_namespace()
+    spec = host.spec("web", ports=(PortMapping(80, 8080), PortMapping(81, 8081, "udp")))
+
+    def work(store: Store) -> None:
+        attach(store, spec, host.namespaces["web"])
+
+    def after() -> None:
+        working(host)
+        detach(host.store, spec.container)
+        assert "veth" not in run("ip", "-o", "link")
+        assert "8080" not in run("nft", "list", "ruleset")
+
+    assert through(host, work, host.network, after) > 20
+    clear(host)
+
+
+@private_host
+def test_attach_killed_anywhere_is_cleared(host: Host) -> None:
+    def before() -> None:
+        host.network()
+        host.namespaces["web"] = new_namespace()
+
+    def work(store: Store) -> None:
+        attach(store, host.spec("web", ports=(PortMapping(80, 8080),)), host.namespaces["web"])
+
+    def after() -> None:
+        if len(host.namespaces) % 2:
+            detach(host.store, container("web"))
+        clear(host)
+        os.close(host.namespaces.pop("web"))
+
+    through(host, work, before, after)
+
+
+@private_host
+def test_attach_to_a_new_namespace_after_a_kill(host: Host) -> None:
+    """The container died with its command: the row is there, the namespace another one."""
+
+    def work(store: Store) -> None:
+        attach(
+            store, host.spec("web", ports=(PortMapping(80, 8080), PortMapping(81, 8081, "udp"))), host.namespaces["web"]
+        )
+
+    def before() -> None:
+        host.network()
+        host.namespaces["web"] = new_namespace()
+
+    def after() -> None:
+        os.close(host.namespaces.pop("web"))
+        host.namespaces["web"] = new_namespace()
+        working(host)
+        detach(host.store, container("web"))
+        os.close(host.namespaces.pop("web"))
+
+    through(host, work, before, after)
+    clear(host)
+
+
+@private_host
+def test_detach_killed_anywhere_is_completed(host: Host) -> None:
+    def before() -> None:
+        working(host)
+
+    def after() -> None:
+        detach(host.store, container("web"))
+        assert "veth" not in run("ip", "-o", "link")
+        assert "8080" not in run("nft", "list", "ruleset")
+
+    def again() -> None:
+        release(host)
+        working(host)
+
+    def work(store: Store) -> None:
+        detach(store, container("web"))
+
+    assert through(host, work, before, after) > 5
+    through(host, work, before, again)
+    clear(host)
+
+
+@private_host
+def test_teardown_killed_anywhere_is_completed(host: Host) -> None:
+    def before() -> None:
+        working(host)
+        host.network("shop_back")
+        host.attach("web", "shop_back", interface="eth1", default_route=False)
+        host.attach("db", "shop_back")
+
+    def work(store: Store) -> None:
+        remove_all(store, ["shop_default", "shop_back"])
+
+    def after() -> None:
+        work(host.store)
+        assert_clean(host)
+
+    assert through(host, work, before, after) > 10
+
+
+@private_host
+def test_sweep_clears_dead_containers_and_a_lost_store(host: Host) -> None:
+    host.network()
+    host.attach("dead", ports=(PortMapping(80, 8080),))
+    host.attach("alive")
+    sweep(host.store, lambda ident: ident == container("alive"))
+    assert [endpoint.container for endpoint in endpoints(host.store)] == [container("alive")]
+    host.store.close()
+    for name in os.listdir(host.run_dir):
+        os.unlink(f"{host.run_dir}/{name}")
+    host.store = open_store(host.run_dir, INSTANCE)
+    for fd in host.held:
+        os.close(fd)
+    assert host.network("other").subnet == "172.17.0.0/16"  # the old bridge was swept
+    assert run("ip", "-o", "link").count(INSTANCE) == 1
+    remove_network(host.store, "other")
+    assert_clean(host)
