@@ -133,7 +133,9 @@ class ProjectFollower:
         self._first: list[Line | Ended] = []
         for one in containers:
             self._add(one.id, one.name, one.service, tail, since_ns)
-        self._first += sorted((line for one in self._members.values() for line in one.lines()), key=_time)
+        past = [line for one in self._members.values() for line in one.lines()]
+        past.sort(key=_time)
+        self._first += past
         since = timestamp(since_ns or 0)
         for ident, member in self._members.items():
             ended: list[Line | Ended] = []

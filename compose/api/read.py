@@ -27,6 +27,7 @@ STATES = {
     "stopped": "exited",
 }
 STATUSES = ("paused", "restarting", "removing", "running", "dead", "created", "exited")
+RUNNING = ("running", "paused", "restarting")  # what ps and ls show without -a
 COMMAND_WIDTH = 20
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # (below so many hours, hours in the unit, its name)
@@ -229,17 +230,13 @@ LS_COLUMNS = (("NAME", "Name"), ("STATUS", "Status"), ("CONFIG FILES", "ConfigFi
 
 
 def ls_rows(containers: Iterable[ObservedContainer], *, stopped: bool = False, name: str = "") -> list[Row]:
-    """One row a project: ``running(2)``, ``exited(1), running(2)``; without ``stopped`` only those that run."""
+    """One row a project: ``running(2)``, with ``stopped`` also ``exited(1), running(2)``."""
     projects: dict[str, list[ObservedContainer]] = {}
     for container in containers:
         project = container.labels.get(labels.PROJECT)
-        if project and not container.oneoff:
+        if project and not container.oneoff and (stopped or state_of(container) in RUNNING):
             projects.setdefault(project, []).append(container)
-    return [
-        _ls_row(project, members)
-        for project, members in sorted(projects.items())
-        if name in project and (stopped or any(state_of(member) in ("running", "paused") for member in members))
-    ]
+    return [_ls_row(project, members) for project, members in sorted(projects.items()) if name in project]
 
 
 def _ls_row(project: str, members: Sequence[ObservedContainer]) -> Row:

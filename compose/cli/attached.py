@@ -158,7 +158,7 @@ class _Attended:
     def _stop_all(self) -> None:
         options = self._life()
         try:
-            with Reporting(self.session, "stop") as reporting:
+            with Reporting(self.session, "stop", beside_logs=True) as reporting:
                 lifecycle.stop(self.session.engine, self.desired, options, reporting)
         except ComposeError as error:
             if self.interrupts < 2:

@@ -34,7 +34,7 @@ def main() -> int:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None = None) -> int:
     """Do what a command line says; the exit code."""
-    import _signal  # type: ignore[import-not-found]  # ``signal`` without its enums, which cost 1 ms
+    import _signal  # ``signal`` without its enums, which cost 1 ms
 
     _signal.signal(_signal.SIGTERM, _signal.default_int_handler)
     json_errors = _wants_json(argv, environ)

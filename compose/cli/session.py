@@ -139,11 +139,13 @@ class Session:
     def _is_screen(self, fd: int) -> bool:
         return os.isatty(fd) and self.environ.get("TERM", "dumb") != "dumb"
 
-    def progress(self, verb: str) -> Progress:
-        """The renderer that the user wants on stderr."""
+    def progress(self, verb: str, *, beside_logs: bool = False) -> Progress:
+        """The renderer that the user wants on stderr; no tree where log lines come between."""
         from compose.cli.render.words import Style
 
         mode = self.progress_mode
+        if beside_logs and mode in ("auto", "tty"):
+            mode = "plain"
         if mode == "auto":
             mode = "tty" if self._is_screen(2) and self.ansi != "never" and not self.shared.dry_run else "plain"
         if mode == "tty" and os.isatty(2):
@@ -195,8 +197,8 @@ class Reporting:
     ``summary``: end with a line of what was done; ``unchanged`` may be set meanwhile.
     """
 
-    def __init__(self, session: Session, verb: str, *, summary: bool = False) -> None:
-        self.progress = session.progress(verb)
+    def __init__(self, session: Session, verb: str, *, summary: bool = False, beside_logs: bool = False) -> None:
+        self.progress = session.progress(verb, beside_logs=beside_logs)
         self.timings = session.timings
         self.summary = summary
         self.unchanged = 0

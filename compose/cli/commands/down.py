@@ -36,7 +36,5 @@ def run(session: Session, options: Options) -> int:
     if session.shared.dry_run:
         return show_dry_run(session, "down", desired, request)
     with Reporting(session, "down", summary=True) as reporting:
-        outcome = down(session.engine, desired, request, reporting)
-    if not outcome.plan.steps:
-        session.warn(f"nothing to remove for project {project}")
+        down(session.engine, desired, request, reporting)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from compose.api.read import PS_COLUMNS, STATUSES, check_services, in_file_order, ps_rows, state_of
+from compose.api.read import PS_COLUMNS, RUNNING, STATUSES, check_services, in_file_order, ps_rows, state_of
 from compose.cli.render.table import show
 from compose.errors import UsageError
 from compose.record import record
@@ -64,7 +64,7 @@ def _chosen(
     """Without -a and --status: what runs, in docker compose's sense (paused and restarting ones do)."""
     check_services(observed, desired, options.services)
     known = {service.name for service in desired.services} | set(desired.disabled) if desired else set()
-    states = wanted or (STATUSES if options.all else ("running", "paused", "restarting"))
+    states = wanted or (STATUSES if options.all else RUNNING)
     return in_file_order(
         (
             one

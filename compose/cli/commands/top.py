@@ -22,5 +22,5 @@ def run(session: Session, options: Options) -> int:
     containers = select(session.observe(project), desired, options.services, oneoffs=True)
     rows = top_rows([one for one in containers if state_of(one) in ("running", "paused")])
     if rows:
-        session.write(table(TOP_COLUMNS, rows, least=0))
+        session.write(table(TOP_COLUMNS, rows, least=4, gap=2))
     return 0

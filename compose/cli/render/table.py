@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 
     Row = Mapping[str, object]
 
-GAP = 3
 
-
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], least: int = 10) -> str:
-    """Left-justified columns, three spaces apart and ``least`` wide, as docker compose's; the last is not padded."""
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], least: int = 10, gap: int = 3) -> str:
+    """Left-justified columns, ``gap`` apart and ``least`` wide, as docker compose's; the last is not padded."""
     everything = [list(headers), *[list(row) for row in rows]]
-    widths = [max(least, GAP + max(len(row[column]) for row in everything)) for column in range(len(headers))]
+    widths = [max(least, gap + max(len(row[column]) for row in everything)) for column in range(len(headers))]
     lines = ["".join(cell.ljust(width) for cell, width in zip(row[:-1], widths)) + row[-1] for row in everything]
     return "".join(f"{line}\n" for line in lines)
 

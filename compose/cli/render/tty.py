@@ -29,7 +29,8 @@ class _Row:
 
     def __init__(self, label: str, now: float) -> None:
         self.label = label
-        self.word = ""
+        self.doing = ""
+        self.done = ""
         self.begin = now
         self.end = 0.0
         self.error = False
@@ -74,7 +75,7 @@ class Tree:
         label = title(event.kind, event.name)
         row = self._rows.setdefault(label, _Row(label, now))
         row.running += 1
-        row.word = WORDS[event.verb][0] if event.verb in WORDS else INSIDE.get(event.verb, row.word)
+        row.doing = WORDS[event.verb][0] if event.verb in WORDS else INSIDE.get(event.verb, row.doing)
 
     def _finished(self, event: StepFinished, now: float) -> None:
         self._counter.add(event.kind, event.name, event.verb)
@@ -83,9 +84,9 @@ class Tree:
         row.running = max(0, row.running - 1)
         row.end = now
         if event.error:
-            row.error, row.word = True, "Error"
+            row.error, row.done = True, "Error"
         elif event.verb in WORDS and not row.error:
-            row.word = (event.detail if event.verb == "wait" else "") or WORDS[event.verb][1]
+            row.done = (event.detail if event.verb == "wait" else "") or WORDS[event.verb][1]
 
     def _draw_until_over(self) -> None:
         while True:
@@ -131,7 +132,7 @@ class Tree:
         """`` ✔ Container web-1  Started                0.3s``, cut to the terminal's width."""
         took = duration((now if row.running else row.end) - row.begin)
         width = max(10, columns - len(took) - 5)
-        text = f"{row.label}  {row.word}"
+        text = f"{row.label}  {row.doing if row.running and not row.error else row.done or row.doing}"
         text = text if len(text) <= width else f"{text[: width - 1]}…"
         pad = " " * max(1, min(width, 60) - len(text))
         if row.error:
