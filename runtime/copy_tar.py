@@ -10,14 +10,13 @@ from runtime.images.tar import (
     BLOCKDEV,
     CHAR,
     DIRECTORY,
-    END,
     FIFO,
     FILE,
     HARDLINK,
     SYMLINK,
     Entry,
-    encode_entry,
 )
+from runtime.images.tar_write import END, encode_entry
 from runtime.tree import open_directory
 
 TYPE_CHECKING = False

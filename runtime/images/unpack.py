@@ -13,7 +13,8 @@ import os
 import stat
 
 from runtime.errors import BadArchive
-from runtime.images.merged import Found, Merged, split
+from runtime.images.directories import Directories, keeps, show_path
+from runtime.images.merged import Merged, split
 from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, FILE, HARDLINK, SYMLINK, Entry, TarReader
 from runtime.record import record
 from runtime.tree import is_whiteout, kind_of, remove_tree, write_all
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
     At = tuple[bytes, ...]
 
 _OPAQUE = b".wh..wh..opq"
-_MAX_LINKS = 40
-_OPEN_DIRECTORIES = 128  # descriptors kept; the usual limit of a process is 1024
 _RESERVE = 20  # one part in twenty of the disk stays free
 _CHECK_EVERY = 64 << 20  # bytes between two looks at the free space
-_KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -59,16 +57,13 @@ class Extractor:
         merge: bool = False,
     ) -> None:
         self._root = root_fd
+        self._tree = Directories(root_fd, lower, owner)
         self._lower = lower
         self._whiteouts = whiteouts
         self._owner = owner
         self._merge = merge
-        self._fds: dict[At, int] = {}
-        self._parents: dict[bytes, At] = {}  # a parent as the archive writes it -> where it really is
-        self._times: dict[At, int] = {}
         self._hidden: list[tuple[bytes, bytes]] = []
         self._opaque: list[bytes] = []
-        self._used_lower = False
         self._size = self._unchecked = 0
         self._warnings: list[str] = []
         self._data: Any = None
@@ -87,113 +82,8 @@ class Extractor:
                 ) from error
             raise
         finally:
-            self._close_all()
-        return Unpacked(self._size, reader.entries, self._used_lower, tuple(self._warnings))
-
-    # -- directories ---------------------------------------------------------------------------------------------
-
-    def _directory(self, at: At) -> int:
-        """A descriptor of a directory that is known to be one; kept open, the oldest ones closed."""
-        if not at:
-            return self._root
-        fd = self._fds.pop(at, -1)
-        if fd < 0:
-            fd = os.open(at[-1], _DIRECTORY, dir_fd=self._directory(at[:-1]))
-            if len(self._fds) >= _OPEN_DIRECTORIES:
-                os.close(self._fds.pop(next(iter(self._fds))))
-        self._fds[at] = fd
-        return fd
-
-    def _close_all(self) -> None:
-        for fd in self._fds.values():
-            os.close(fd)
-        self._fds.clear()
-
-    def _forget(self, at: At) -> None:
-        """A directory or symlink is about to be replaced: nothing below it is known any more."""
-        depth = len(at)
-        for key in [key for key in self._fds if key[:depth] == at]:
-            os.close(self._fds.pop(key))
-        for key in [key for key in self._times if key[:depth] == at]:
-            del self._times[key]
-        self._parents.clear()
-
-    def _parent(self, path: bytes) -> At:
-        """Where the directory ``path`` really is, made if need be."""
-        known = self._parents.get(path)
-        if known is None:
-            found = self._walk(split(path), make=True)
-            assert found is not None
-            known = self._parents[path] = found
-        return known
-
-    def _walk(self, parts: At, make: bool) -> At | None:
-        """Follow the components inside the root; without ``make`` None where one is missing."""
-        here: At = ()
-        queue, links = list(reversed(parts)), 0
-        while queue:
-            part = queue.pop()
-            if part in (b"", b".", b".."):
-                here = here[:-1] if part == b".." else here
-                continue
-            at = (*here, part)
-            if at in self._fds:
-                here = at
-                continue
-            target = self._step(here, at, make)
-            if target is None:
-                return None
-            if not target:
-                here = at
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise BadArchive(f"cannot unpack {_show(parts)}: too many symbolic links in its path")
-            queue.extend(reversed(target.split(b"/")))
-            here = () if target.startswith(b"/") else here
-        return here
-
-    def _step(self, here: At, at: At, make: bool) -> bytes | None:
-        """One component: b"" if it is (now) a directory, a symlink's target, None if missing."""
-        fd = self._directory(here)
-        try:
-            info = os.stat(at[-1], dir_fd=fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return self._imply(fd, at) if make else None
-        if stat.S_ISDIR(info.st_mode):
-            return b""
-        if stat.S_ISLNK(info.st_mode):
-            return os.readlink(at[-1], dir_fd=fd)
-        raise BadArchive(f"cannot unpack below {_show(at)}: it is a {kind_of(info.st_mode)}, not a directory")
-
-    def _imply(self, fd: int, at: At) -> bytes:
-        """A parent that the archive does not list: as it is in the layers below, else 0755 root."""
-        found = self._below(at)
-        if found is not None and stat.S_ISLNK(found.info.st_mode):
-            return os.readlink(found.path)
-        os.mkdir(at[-1], 0o755, dir_fd=fd)
-        directory = self._directory(at)
-        if found is not None and found.dirs:
-            self._copy_attributes(directory, found)
-            self._times[at] = found.info.st_mtime_ns
-        else:
-            os.fchmod(directory, 0o755)
-            if self._owner:
-                os.fchown(directory, *self._owner)
-        return b""
-
-    def _below(self, at: At) -> Found | None:
-        if self._lower is None:
-            return None
-        self._used_lower = True
-        return self._lower.lookup(at)
-
-    def _copy_attributes(self, fd: int, found: Found) -> None:
-        os.fchown(fd, found.info.st_uid, found.info.st_gid)
-        os.fchmod(fd, stat.S_IMODE(found.info.st_mode))
-        for name in os.listxattr(found.path, follow_symlinks=False):
-            if _keeps(name):
-                os.setxattr(fd, name, os.getxattr(found.path, name, follow_symlinks=False))
+            self._tree.close()
+        return Unpacked(self._size, reader.entries, self._tree.used_lower, tuple(self._warnings))
 
     # -- entries ---------------------------------------------------------------------------------------------------
 
@@ -205,10 +95,10 @@ class Extractor:
         if self._whiteouts and name.startswith(b".wh."):
             return self._add_whiteout(entry, parent, name)
         if entry.type in (CHAR, BLOCKDEV) and entry.type == CHAR and entry.major == entry.minor == 0:
-            self._warnings.append(f"left out {_show(parts)}: a 0:0 device would hide files of other layers")
+            self._warnings.append(f"left out {show_path(parts)}: a 0:0 device would hide files of other layers")
             return None
-        at = (*self._parent(parent), name)
-        fd = self._directory(at[:-1])
+        at = (*self._tree.parent(parent), name)
+        fd = self._tree.directory(at[:-1])
         try:
             self._make(entry, fd, at)
         except FileExistsError:
@@ -220,18 +110,18 @@ class Extractor:
 
     def _add_root(self, entry: Entry) -> None:
         if entry.type != DIRECTORY:
-            raise BadArchive(f"cannot unpack {_show((entry.name,))}: the root must be a directory")
+            raise BadArchive(f"cannot unpack {show_path((entry.name,))}: the root must be a directory")
         if not self._merge:
             self._set_attributes(self._root, entry, directory=True)
-            self._times[()] = entry.mtime_ns
+            self._tree.times[()] = entry.mtime_ns
 
     def _add_whiteout(self, entry: Entry, parent: bytes, name: bytes) -> None:
         if name == _OPAQUE:
             self._opaque.append(parent)
         elif name.startswith(b".wh..wh."):
-            self._warnings.append(f"left out {_show(split(entry.name))}: metadata of another file system")
+            self._warnings.append(f"left out {show_path(split(entry.name))}: metadata of another file system")
         elif name in (b".wh.", b".wh..", b".wh..."):
-            raise BadArchive(f"cannot unpack {_show(split(entry.name))}: not a valid whiteout")
+            raise BadArchive(f"cannot unpack {show_path(split(entry.name))}: not a valid whiteout")
         else:
             self._hidden.append((parent, name[4:]))
 
@@ -241,8 +131,8 @@ class Extractor:
             self._make_file(entry, fd, name)
         elif entry.type == DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=fd)
-            self._set_attributes(self._directory(at), entry, directory=True)
-            self._times[at] = entry.mtime_ns
+            self._set_attributes(self._tree.directory(at), entry, directory=True)
+            self._tree.times[at] = entry.mtime_ns
         elif entry.type == SYMLINK:
             os.symlink(entry.link, name, dir_fd=fd)
             uid, gid = self._owner or (entry.uid, entry.gid)
@@ -285,7 +175,7 @@ class Extractor:
             os.fchown(fd, uid, gid)
         os.fchmod(fd, entry.mode)
         for name, value in (entry.xattrs or {}).items():
-            if _keeps(name):
+            if keeps(name):
                 self._set_xattr(fd, name, value)
 
     def _set_xattr(self, fd: int, name: str, value: bytes) -> None:
@@ -315,25 +205,27 @@ class Extractor:
     def _make_hardlink(self, entry: Entry, fd: int, name: bytes) -> None:
         parts = split(entry.link)
         if not parts:
-            raise BadArchive(f"cannot unpack {_show((entry.name,))}: it links to the root")
-        where = self._walk(parts[:-1], make=self._lower is not None)
+            raise BadArchive(f"cannot unpack {show_path((entry.name,))}: it links to the root")
+        where = self._tree.walk(parts[:-1], make=self._lower is not None)
         if where is None:
             raise self._no_target(entry)
-        source = self._directory(where)
+        source = self._tree.directory(where)
         if not _exists(parts[-1], source):
             self._copy_up((*where, parts[-1]), entry)
-        source = self._directory(where)
+        source = self._tree.directory(where)
         try:
             os.link(parts[-1], name, src_dir_fd=source, dst_dir_fd=fd, follow_symlinks=False)
         except PermissionError as error:
-            raise BadArchive(f"cannot unpack {_show((entry.name,))}: it links to a directory") from error
+            raise BadArchive(f"cannot unpack {show_path((entry.name,))}: it links to a directory") from error
 
     def _no_target(self, entry: Entry) -> BadArchive:
-        return BadArchive(f"cannot unpack {_show((entry.name,))}: it links to {_show((entry.link,))}, which is missing")
+        return BadArchive(
+            f"cannot unpack {show_path((entry.name,))}: it links to {show_path((entry.link,))}, which is missing"
+        )
 
     def _copy_up(self, at: At, entry: Entry) -> None:
         """The target of a hard link lies in a layer below: bring it into this one."""
-        found = self._below(at)
+        found = self._tree.below(at)
         if found is None or found.dirs:
             raise self._no_target(entry)
         from runtime.copy_tree import Copier
@@ -342,13 +234,13 @@ class Extractor:
         source = os.open(directory, _DIRECTORY)
         try:
             with Copier() as copier:
-                copier.copy(source, base, self._directory(at[:-1]), at[-1])
+                copier.copy(source, base, self._tree.directory(at[:-1]), at[-1])
         finally:
             os.close(source)
 
     def _is_same_file(self, entry: Entry, at: At) -> bool:
         parts = split(entry.link)
-        return bool(parts) and (*(self._walk(parts[:-1], make=False) or (b"",)), parts[-1]) == at
+        return bool(parts) and (*(self._tree.walk(parts[:-1], make=False) or (b"",)), parts[-1]) == at
 
     # -- names that come twice -----------------------------------------------------------------------------------------
 
@@ -358,8 +250,8 @@ class Extractor:
         if not stat.S_ISDIR(info.st_mode):
             self._replace(entry, fd, at)
             return
-        self._set_attributes(self._directory(at), entry, directory=True)
-        self._times[at] = entry.mtime_ns
+        self._set_attributes(self._tree.directory(at), entry, directory=True)
+        self._tree.times[at] = entry.mtime_ns
 
     def _replace(self, entry: Entry, fd: int, at: At) -> None:
         """The last of two entries with one name wins; a change to or from a symlink is an attack and refused."""
@@ -367,24 +259,24 @@ class Extractor:
         if self._merge:
             if stat.S_ISDIR(info.st_mode) or entry.type == DIRECTORY:
                 word = kind_of(info.st_mode)
-                raise BadArchive(f"cannot unpack {_show(at)}: a {word} of that name is in the way")
+                raise BadArchive(f"cannot unpack {show_path(at)}: a {word} of that name is in the way")
         elif stat.S_ISLNK(info.st_mode) != (entry.type == SYMLINK):
-            raise BadArchive(f"cannot unpack {_show(at)}: it comes twice, once as a symbolic link")
-        self._forget(at)
+            raise BadArchive(f"cannot unpack {show_path(at)}: it comes twice, once as a symbolic link")
+        self._tree.forget(at)
         remove_tree(at[-1], fd)
-        self._make(entry, self._directory(at[:-1]), at)
+        self._make(entry, self._tree.directory(at[:-1]), at)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
-        opaque = {self._parent(path) for path in self._opaque}
+        opaque = {self._tree.parent(path) for path in self._opaque}
         for at in opaque:
             if self._lower is not None:
-                os.setxattr(self._directory(at), "trusted.overlay.opaque", b"y")
+                os.setxattr(self._tree.directory(at), "trusted.overlay.opaque", b"y")
         for parent, name in self._hidden:
             self._hide(parent, name, opaque)
-        for at, mtime in self._times.items():
-            os.utime(self._directory(at), ns=(mtime, mtime))
+        for at, mtime in self._tree.times.items():
+            os.utime(self._tree.directory(at), ns=(mtime, mtime))
 
     def _hide(self, parent: bytes, name: bytes, opaque: set[At]) -> None:
         """A whiteout, unless this layer has the file itself or nothing below would be hidden.
@@ -396,19 +288,19 @@ class Extractor:
         where = self._walk_hidden(split(parent))
         if where is None or any(where[:depth] in opaque for depth in range(len(where) + 1)):
             return
-        if self._below((*where, name)) is None:
+        if self._tree.below((*where, name)) is None:
             return
-        here = self._parent(b"/".join(where))
-        fd = self._directory(here)
+        here = self._tree.parent(b"/".join(where))
+        fd = self._tree.directory(here)
         if not _exists(name, fd):
             os.mknod(name, stat.S_IFCHR, 0, dir_fd=fd)
 
     def _walk_hidden(self, parts: At) -> At | None:
         """Where a whiteout's directory is, without making it: in this layer, else in those below."""
-        at = self._walk(parts, make=False)
+        at = self._tree.walk(parts, make=False)
         if at is not None:
             return at
-        self._used_lower = True
+        self._tree.used_lower = True
         found = self._lower.resolve(b"/".join(parts)) if self._lower else None
         return found.at if found is not None and found.dirs else None
 
@@ -418,12 +310,3 @@ def _exists(name: bytes, fd: int) -> bool:
         return not is_whiteout(os.stat(name, dir_fd=fd, follow_symlinks=False))
     except FileNotFoundError:
         return False
-
-
-def _keeps(xattr: str) -> bool:
-    """Attributes that an image may set; the kernel's own bookkeeping and labels of another host are left out."""
-    return xattr in _KEPT_XATTRS or (xattr.startswith("user.") and not xattr.startswith("user.overlay."))
-
-
-def _show(parts: At) -> str:
-    return repr(b"/".join(parts)[:200].decode("utf-8", "backslashreplace"))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.images.tar import END, FILE, Entry, encode_entry
+from runtime.images.tar import FILE, Entry
+from runtime.images.tar_write import END, encode_entry
 from runtime.paths import Roots
 
 Body = tuple[Entry, bytes]

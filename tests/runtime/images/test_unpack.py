@@ -14,7 +14,8 @@ import pytest
 
 from runtime.errors import BadArchive
 from runtime.images.merged import Merged
-from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, END, FIFO, HARDLINK, SYMLINK, Source, TarReader
+from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, HARDLINK, SYMLINK, Source, TarReader
+from runtime.images.tar_write import END
 from runtime.images.unpack import Extractor, Unpacked
 from tests.runtime.images.conftest import Body, make_tar, member
 
