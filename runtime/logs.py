@@ -205,10 +205,13 @@ class Follower:
     def __init__(
         self, path: str, *, tail: int | None = 0, since_ns: int | None = None, watcher: Watcher | None = None
     ) -> None:
-        self.path = path
+        directory, name = os.path.split(path)
         self._own = watcher is None
         self.watcher = watcher or Watcher()
-        self.watch = self.watcher.add(os.path.dirname(path), self.WATCHED)
+        self.watch = self.watcher.add(directory, self.WATCHED)
+        # A removed container's directory is renamed away: what it wrote last is still found through the descriptor.
+        self._directory = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.path = f"/proc/self/fd/{self._directory}/{name}"
         self._fd = -1
         self._offset = 0  # the end of the last line that was given out
         self._recent: list[tuple[int, bytes, LogLine]] = []  # (offset, raw, line) of what may yet be cut back
@@ -320,6 +323,7 @@ class Follower:
     def close(self) -> None:
         """Free the descriptors; a watcher that was passed in stays open."""
         self._close()
+        os.close(self._directory)
         if self._own:
             self.watcher.close()
 
