@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from compose import labels
 from compose.engine.translate_network import (
+    VERSION,
     endpoint_spec,
     network_spec,
     resolv_conf,
@@ -48,7 +49,6 @@ __all__ = [
     "volume_requests",
 ]
 
-VERSION = "0.1.0"
 LOG_DRIVERS = ("json-file", "local", "none")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService
 
+VERSION = "0.1.0"  # of the label; docker compose puts its own there
 RESOLVER = "127.0.0.11"
 
 
@@ -34,6 +35,7 @@ def network_spec(project: str, network: DesiredNetwork) -> NetworkSpec:
             labels.PROJECT: project,
             labels.NETWORK: network.key,
             labels.CONFIG_HASH: network.config_hash,
+            labels.VERSION: VERSION,
         },
     )
 

@@ -94,7 +94,7 @@ def check(world: FakeEngine, desired: Desired) -> None:
         for row in found:
             assert row.name == f"shop-{one.name}-{row.number}"
             assert (row.status, row.supervised, row.config_hash) == ("running", True, one.config_hash)
-            assert [endpoint.network for endpoint in row.endpoints] == [names[key] for key in one.networks]
+            assert {endpoint.network for endpoint in row.endpoints} == {names[key] for key in one.networks}
     assert {row.service for row in world.containers.values()} <= {one.name for one in desired.services}
 
 
