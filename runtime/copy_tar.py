@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from runtime.copy_tree import MAX_DEPTH
 from runtime.errors import RuntimeFault
 from runtime.images.tar import (
     BLOCKDEV,
@@ -45,6 +46,7 @@ class _Writer:
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._links: dict[tuple[int, int], bytes] = {}
+        self._depth = 0
 
     def add(self, parent: int, name: bytes, as_name: bytes) -> None:
         info = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -67,12 +69,16 @@ class _Writer:
         self._out.write(encode_entry(_entry(info, as_name, kind, link)))
 
     def _add_directory(self, parent: int, name: bytes, as_name: bytes) -> None:
+        if self._depth >= MAX_DEPTH:
+            raise RuntimeFault(f"cannot copy directories that are nested more than {MAX_DEPTH} deep")
         fd = open_directory(name, parent)
+        self._depth += 1
         try:
             self._out.write(encode_entry(_entry(os.fstat(fd), as_name + b"/", DIRECTORY, b"", _xattrs(fd))))
             for child in sorted(os.fsencode(found) for found in os.listdir(fd)):
                 self.add(fd, child, as_name + b"/" + child)
         finally:
+            self._depth -= 1
             os.close(fd)
 
     def _add_file(self, parent: int, name: bytes, as_name: bytes) -> None:

@@ -17,6 +17,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = _READ | os.O_DIRECTORY
 _PIECE = 1 << 20
+MAX_DEPTH = 200  # two descriptors and three frames of Python's stack per level
 _SKIPPED = ("trusted.overlay.", "user.overlay.", "security.selinux", "security.ima", "security.evm")
 
 
@@ -39,6 +40,7 @@ class Copier:
         self._merge = merge
         self._devices = devices
         self._privileges = privileges
+        self._depth = 0
         self._links: dict[tuple[int, int], tuple[int, bytes]] = {}
 
     def __enter__(self) -> Copier:
@@ -92,7 +94,10 @@ class Copier:
         os.unlink(name, dir_fd=target)
 
     def _directory(self, source: int, name: bytes, target: int, new_name: bytes) -> None:
+        if self._depth >= MAX_DEPTH:
+            raise RuntimeFault(f"cannot copy directories that are nested more than {MAX_DEPTH} deep")
         inner = os.open(name, _DIRECTORY, dir_fd=source)
+        self._depth += 1
         try:
             made = self._enter(target, new_name)
             try:
@@ -101,6 +106,7 @@ class Copier:
             finally:
                 os.close(made)
         finally:
+            self._depth -= 1
             os.close(inner)
 
     def _enter(self, target: int, name: bytes) -> int:

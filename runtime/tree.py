@@ -141,24 +141,50 @@ def remove_tree(name: bytes | str, dir_fd: int | None = None) -> None:
         pass
 
 
+_DEEP = 64
+
+
 def _empty(top: int) -> None:
-    """Empty a directory, with a list in place of recursion: trees may be deeper than Python's stack."""
+    """Empty a directory. A list in place of recursion, and what lies too deep is moved up to the top first.
+
+    So the depth of the tree, which a container chooses, costs neither stack nor descriptors.
+    """
     stack = [(os.dup(top), _names(top), "")]
+    moved = 0
     try:
         while stack:
-            fd, names, own = stack[-1]
+            fd, names, _own = stack[-1]
             deeper = _unlink_files(fd, names)
-            if deeper is not None:
-                child = _enter_same_mount(fd, deeper)
-                stack.append((child, _names(child), deeper))
-                continue
-            stack.pop()
-            os.close(fd)
-            if stack:
-                os.rmdir(own, dir_fd=stack[-1][0])
+            if deeper is None:
+                _leave(stack)
+            elif len(stack) > _DEEP:
+                moved += 1
+                name = f".{os.getpid()}.{moved}.moved-up"
+                os.rename(deeper, name, src_dir_fd=fd, dst_dir_fd=top)
+                stack[0][1].append(name)
+            else:
+                _descend(stack, fd, deeper)
     finally:
         for fd, _names_left, _own in stack:
             os.close(fd)
+
+
+def _descend(stack: list[tuple[int, list[str], str]], fd: int, name: str) -> None:
+    try:
+        child = _enter_same_mount(fd, name)
+    except FileNotFoundError:  # somebody else removes the same tree
+        return
+    stack.append((child, _names(child), name))
+
+
+def _leave(stack: list[tuple[int, list[str], str]]) -> None:
+    fd, _none_left, own = stack.pop()
+    os.close(fd)
+    if stack:
+        try:
+            os.rmdir(own, dir_fd=stack[-1][0])
+        except FileNotFoundError:
+            pass
 
 
 def _enter_same_mount(fd: int, name: str) -> int:

@@ -232,6 +232,18 @@ def inspect(roots: Roots, reference: str) -> dict[str, Any]:
     }
 
 
+def warnings_of(roots: Roots, image: Image) -> list[str]:
+    """What was left out when the image was unpacked (devices, attributes), for the user to know."""
+    found: list[str] = []
+    for name in image.snapshots:
+        try:
+            with open(f"{store_dir(roots)}/{name}/meta.json", "rb") as file:
+                found += json.load(file)["warnings"]
+        except FileNotFoundError:
+            continue
+    return found
+
+
 def is_id(text: str) -> bool:
     """Whether the text is a whole image id."""
     return is_digest(text) or is_digest(f"sha256:{text}")

@@ -11,6 +11,7 @@ from runtime.images.tar_fields import (
     check_link,
     check_name,
     decimal,
+    device,
     ident,
     mtime_ns,
     number,
@@ -137,6 +138,7 @@ class TarReader:
             if kind in (b"L", b"K"):
                 pax["path" if kind == b"L" else "linkpath"] = self._meta(header).partition(b"\0")[0]
             elif kind == b"x":
+                pax = {key: value for key, value in pax.items() if key in ("path", "linkpath")}
                 pax.update(parse_pax(self._meta(header)))
             elif kind in _IGNORED:
                 self._body(number(header[124:136]))
@@ -192,6 +194,9 @@ class TarReader:
         elif kind == FILE and any(key.startswith("GNU.sparse.") for key in pax):
             name, size = self._pax_sparse(pax, name)
         check_name(name)
+        major = minor = 0
+        if kind in (CHAR, BLOCKDEV):
+            major, minor = device(number(header[329:337]), number(header[337:345]), name)
         return Entry(
             name=name,
             type=kind,
@@ -201,8 +206,8 @@ class TarReader:
             size=size if kind == FILE else 0,
             mtime_ns=mtime_ns(pax.get("mtime"), header[136:148]),
             link=check_link(name, pax.get("linkpath") or header[157:257].partition(b"\0")[0], kind),
-            major=number(header[329:337]) if kind in (CHAR, BLOCKDEV) else 0,
-            minor=number(header[337:345]) if kind in (CHAR, BLOCKDEV) else 0,
+            major=major,
+            minor=minor,
             xattrs=xattrs_of(pax),
             sparse=self._runs,
         )

@@ -7,6 +7,7 @@ from runtime.errors import BadArchive
 _MAX_NAME, _MAX_COMPONENT, _MAX_DEPTH = 4096, 255, 256
 _MAX_XATTRS = 64 << 10  # bytes of one inode's extended attributes
 _MAX_ID = (1 << 32) - 2
+_MAX_NUMBER = (1 << 63) - 1  # what the kernel takes as a size
 _MAX_SECONDS = (1 << 34) - 1  # what ext4 holds
 
 
@@ -35,7 +36,7 @@ def number(field: bytes) -> int:
     if field[0] & 0x80:
         if field[0] & 0x40:
             raise BadArchive("cannot unpack archive: a header holds a negative number")
-        return int.from_bytes(bytes((field[0] & 0x3F,)) + field[1:], "big")
+        return _bounded(int.from_bytes(bytes((field[0] & 0x3F,)) + field[1:], "big"))
     text = field.strip(b" \0")
     if not text:
         return 0
@@ -47,7 +48,20 @@ def number(field: bytes) -> int:
 def decimal(text: bytes) -> int:
     if not text.isdigit() or len(text) > 20:
         raise BadArchive(f"cannot unpack archive: {text[:32]!r} is not a number")
-    return int(text)
+    return _bounded(int(text))
+
+
+def _bounded(value: int) -> int:
+    if value > _MAX_NUMBER:
+        raise BadArchive(f"cannot unpack archive: {value} is more than any file system holds")
+    return value
+
+
+def device(major: int, minor: int, name: bytes) -> tuple[int, int]:
+    """The numbers of a device node. Raises BadArchive when Linux has no such device (12 and 20 bits)."""
+    if major > 0xFFF or minor > 0xFFFFF:
+        raise BadArchive(f"cannot unpack {show(name)}: {major}:{minor} is not a device")
+    return major, minor
 
 
 def pax_number(pax: dict[str, bytes], key: str, field: bytes) -> int:
@@ -121,7 +135,10 @@ def xattrs_of(pax: dict[str, bytes]) -> dict[str, bytes] | None:
             from base64 import b64decode
             from urllib.parse import unquote
 
-            found[unquote(key[17:])] = b64decode(value + b"=" * (-len(value) % 4))
+            try:
+                found[unquote(key[17:])] = b64decode(value + b"=" * (-len(value) % 4))
+            except ValueError:
+                raise BadArchive(f"cannot unpack archive: extended attribute {key[17:]!r} is not base64") from None
     if sum(len(key) + len(value) for key, value in found.items()) > _MAX_XATTRS:
         raise BadArchive(f"cannot unpack archive: extended attributes of more than {_MAX_XATTRS} bytes")
     return found or None

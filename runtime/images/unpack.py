@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _OPAQUE = b".wh..wh..opq"
 _RESERVE = 20  # one part in twenty of the disk stays free
+_BAD_ENTRY = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EMLINK, errno.EFBIG, errno.EINVAL)
 _CHECK_EVERY = 64 << 20  # bytes between two looks at the free space
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -76,7 +77,7 @@ class Extractor:
                 self._add(entry)
             self._finish()
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EMLINK):
+            if error.errno in _BAD_ENTRY:
                 raise BadArchive(
                     f"cannot unpack archive: {os.strerror(error.errno).lower()}: {error.filename}"
                 ) from error

@@ -405,7 +405,8 @@ def header(**fields: bytes) -> bytes:
     ("raw", "message"),
     [
         (header(size=b"\xff" * 12), "negative"),
-        (header(size=b"\x80" + b"\xff" * 11), "ends in the middle"),
+        (header(size=b"\x80" + b"\xff" * 11), "more than any file system holds"),
+        (header(size=b"\x80" + b"\0" * 4 + b"\x7f" * 7), "ends in the middle"),
         (header(type=b"L", size=b"77777777777"), "over the limit"),
         (header(type=b"x", size=b"77777777777"), "over the limit"),
         (header(type=b"x", size=b"%o" % 20) + b"99999 path=../../x\n\0\0".ljust(512, b"\0"), "malformed"),

@@ -1,0 +1,104 @@
+"""Archives made of anything: unpacking gives a tree or BadArchive, never another error and never an escape."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runtime.errors import BadArchive
+from runtime.images.merged import Merged
+from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, FILE, HARDLINK, SYMLINK, Entry, Source, TarReader
+from runtime.images.unpack import Extractor
+from tests.runtime.images.conftest import Body, make_tar
+
+pytestmark = pytest.mark.root
+
+QUIET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+part = st.sampled_from([b"a", b"b", b"..", b".", b"", b".wh.a", b".wh..wh..opq", b"canary", b"victim"])
+path = st.lists(part, min_size=1, max_size=5).map(b"/".join).filter(bool)
+target = st.one_of(path, st.sampled_from([b"/", b"..", b"{canary}", b"../../../../../../../../../../../..{canary}"]))
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> Body:
+    kind = draw(st.sampled_from([FILE, FILE, HARDLINK, SYMLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO]))
+    data = draw(st.binary(max_size=3)) if kind == FILE else b""
+    link = draw(target) if kind in (HARDLINK, SYMLINK) else b""
+    numbers = {"major": draw(st.integers(0, 3)), "minor": draw(st.integers(0, 3))} if kind in (CHAR, BLOCKDEV) else {}
+    mode = draw(st.sampled_from([0, 0o777, 0o4755]))
+    return Entry(draw(path), kind, mode, draw(st.integers(0, 2)), 0, len(data), 0, link, **numbers), data
+
+
+@pytest.fixture(scope="module")
+def area() -> Iterator[Path]:
+    base = Path(tempfile.mkdtemp())
+    (base / "canary").mkdir()
+    (base / "canary/victim").write_bytes(b"secret")
+    (base / "canary/victim").chmod(0o600)
+    yield base
+    shutil.rmtree(base)
+
+
+def unpack(area: Path, raw: bytes, lower: list[str]) -> str:
+    target_path = tempfile.mkdtemp(dir=area)
+    fd = os.open(target_path, os.O_RDONLY)
+    try:
+        Extractor(fd, Merged(lower)).run(TarReader(Source(iter([raw]))))
+    except BadArchive:
+        pass
+    finally:
+        os.close(fd)
+    return target_path
+
+
+def check_canary(area: Path) -> None:
+    info = os.stat(area / "canary/victim")
+    assert (info.st_mode, info.st_nlink, info.st_uid, info.st_size) == (0o100600, 1, os.getuid(), 6)
+    assert os.listdir(area / "canary") == ["victim"]
+
+
+@QUIET
+@given(st.lists(bodies(), max_size=8), st.lists(bodies(), max_size=8))
+def test_entries_of_every_kind(area: Path, first: list[Body], second: list[Body]) -> None:
+    home = os.fsencode(area / "canary")
+    made: list[str] = []
+    for members in (first, second):
+        filled = [
+            (Entry(**{**entry.__dict__, "link": entry.link.replace(b"{canary}", home)}), data)
+            for entry, data in members
+        ]
+        made.append(unpack(area, make_tar(*filled), made[::-1]))
+        check_canary(area)
+    assert set(os.listdir(area)) == {"canary", *(os.path.basename(path) for path in made)}
+    for path in made:
+        shutil.rmtree(path)
+
+
+@QUIET
+@given(st.binary(max_size=2000), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=6))
+def test_damaged_bytes(area: Path, junk: bytes, changes: list[tuple[int, int]]) -> None:
+    xattrs = {"user.a": b"1"}
+    raw = bytearray(
+        make_tar(
+            (Entry(b"d/" + b"x" * 120, FILE, size=700, xattrs=xattrs, mtime_ns=5_000_000_123), b"y" * 700),
+            (Entry(b"c", CHAR, major=5, minor=1), b""),
+            (Entry(b"h", HARDLINK, link=b"c"), b""),
+        )
+        + junk
+    )
+    for at, value in changes:
+        raw[at % len(raw)] = value
+    for offset in range(0, len(raw) - 511, 512):  # headers stay plausible: the checksum must not hide the rest
+        block = raw[offset : offset + 512]
+        if block[257:262] == b"ustar":
+            block[148:156] = b"        "
+            raw[offset + 148 : offset + 156] = b"%06o\0 " % sum(block)
+    shutil.rmtree(unpack(area, bytes(raw), []))
+    check_canary(area)
