@@ -316,7 +316,7 @@ def test_down_removes_the_lock(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(EngineError, match="cannot lock project shop: .*: Not a directory"),
+        pytest.raises(EngineError, match=r"cannot lock project shop: .*: Not a directory"),
         ProjectLock(str(tmp_path / "file" / "x" / "lock"), "shop", Recorder()),
     ):
         pass

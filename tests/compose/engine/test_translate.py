@@ -160,7 +160,7 @@ def test_security_options() -> None:
     assert got.seccomp == '{"a":1}'
     with pytest.raises(EngineError, match="cannot apply security_opt 'what=ever'"):
         spec(security_opt=["what=ever"])
-    with pytest.raises(EngineError, match="cannot read seccomp profile /srv/shop/none.json"):
+    with pytest.raises(EngineError, match=r"cannot read seccomp profile /srv/shop/none\.json"):
         spec(security_opt=["seccomp=none.json"])
 
 
