@@ -7,7 +7,7 @@ the interpreter or the C library, and no traceback printed. Errors travel as a n
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the C part: signal's own functions look up enums
+import _signal  # the C part: signal's own functions look up enums
 import _socket
 import array
 import errno
