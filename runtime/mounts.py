@@ -302,6 +302,8 @@ class Tree:
         self, mount: int, destination: str, *, directory: bool, strict: bool = False, keep: bool = False
     ) -> None:
         target = ensure_inside(self.root, destination, directory=directory, strict=strict)
+        if stat.S_ISDIR(os.fstat(target).st_mode) != directory:
+            raise Refused(errno.ENOTDIR, "a file and a directory cannot stand for each other")
         self.attach(mount, target)
         os.close(target)
         if not keep:
