@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _OPAQUE = b".wh..wh..opq"
 _RESERVE = 20  # one part in twenty of the disk stays free
-_BAD_ENTRY = (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EMLINK, errno.EFBIG, errno.EINVAL)
+_BAD_ENTRY = (  # what the kernel says to an entry that makes no sense
+    *(errno.EEXIST, errno.EISDIR, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY),
+    *(errno.EFBIG, errno.EINVAL, errno.ELOOP, errno.EMLINK, errno.ENAMETOOLONG),
+)
 _CHECK_EVERY = 64 << 20  # bytes between two looks at the free space
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -241,7 +244,8 @@ class Extractor:
 
     def _is_same_file(self, entry: Entry, at: At) -> bool:
         parts = split(entry.link)
-        return bool(parts) and (*(self._tree.walk(parts[:-1], make=False) or (b"",)), parts[-1]) == at
+        where = self._tree.walk(parts[:-1], make=False) if parts else None
+        return where is not None and (*where, parts[-1]) == at
 
     # -- names that come twice -----------------------------------------------------------------------------------------
 

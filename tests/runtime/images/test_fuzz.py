@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import BadArchive
 from runtime.images.merged import Merged
 from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, FILE, HARDLINK, SYMLINK, Entry, Source, TarReader
 from runtime.images.unpack import Extractor
+from runtime.record import replace
 from tests.runtime.images.conftest import Body, make_tar
 
 pytestmark = pytest.mark.root
@@ -64,21 +65,24 @@ def check_canary(area: Path) -> None:
     assert os.listdir(area / "canary") == ["victim"]
 
 
+SELF = (Entry(b"a", HARDLINK, link=b"a"), b"")
+INSIDE_ITSELF = (Entry(b"a/b", HARDLINK, link=b"a/b/c"), b"")
+
+
 @QUIET
+@example([(Entry(b"a", FILE), b"")], [SELF])
+@example([(Entry(b"a/b/c", FILE), b"")], [INSIDE_ITSELF])
 @given(st.lists(bodies(), max_size=8), st.lists(bodies(), max_size=8))
 def test_entries_of_every_kind(area: Path, first: list[Body], second: list[Body]) -> None:
     home = os.fsencode(area / "canary")
-    made: list[str] = []
-    for members in (first, second):
-        filled = [
-            (Entry(**{**entry.__dict__, "link": entry.link.replace(b"{canary}", home)}), data)
-            for entry, data in members
-        ]
-        made.append(unpack(area, make_tar(*filled), made[::-1]))
-        check_canary(area)
-    assert set(os.listdir(area)) == {"canary", *(os.path.basename(path) for path in made)}
-    for path in made:
-        shutil.rmtree(path)
+    with tempfile.TemporaryDirectory(dir=area) as scratch:
+        made: list[str] = []
+        for members in (first, second):
+            filled = [(replace(entry, link=entry.link.replace(b"{canary}", home)), data) for entry, data in members]
+            made.append(unpack(Path(scratch), make_tar(*filled), made[::-1]))
+            check_canary(area)
+        assert sorted(os.listdir(scratch)) == sorted(os.path.basename(path) for path in made)
+    assert os.listdir(area) == ["canary"]
 
 
 @QUIET
