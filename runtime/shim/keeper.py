@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import _signal
 import _socket
-import fcntl
 import os
 import time
 
 from runtime.messages import Channel, Closed, accept
+from runtime.shim.keeping import take_lock
 from runtime.shim.launcher import fork_shim
 from runtime.shim.loop import Loop
 from runtime.state import STOPPED
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
             ...
 
 
-IDLE = 0.5  # seconds without any shim before the helper ends
+IDLE = 0.1  # seconds without any shim before the helper ends
 FIRST_PATIENCE = 20.0
 ATTEMPTS = 20  # new shims for one container within WINDOW seconds; beyond, each waits for PAUSE
 WINDOW = 10.0
@@ -186,14 +186,14 @@ class Keeper:
         """End when nobody is connected and nobody knocks, under the lock that those who fork helpers take."""
         if self.channels:
             return
-        lock = os.open(f"{self.directory}/helper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = take_lock(self.directory)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             self._accept(0)
             if self.channels:
                 return
             for name in ("helper.sock", "helper.lock"):
                 _unlink(f"{self.directory}/{name}")
+            _remove_directory(self.directory)
             self.loop.stop()
         finally:
             os.close(lock)
@@ -203,4 +203,12 @@ def _unlink(path: str) -> None:
     try:
         os.unlink(path)
     except FileNotFoundError:
+        pass
+
+
+def _remove_directory(path: str) -> None:
+    """The project's directory, unless a command's lock is in it."""
+    try:
+        os.rmdir(path)
+    except OSError:
         pass

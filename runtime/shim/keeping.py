@@ -28,23 +28,37 @@ RETRY = 0.05
 
 def ensure_helper(directory: str, fork_helper: _ForkHelper) -> Channel:
     """A connection to the helper of ``directory``; forks one when there is none. Safe against others doing the same."""
-    os.makedirs(directory, mode=0o700, exist_ok=True)
     path = f"{directory}/helper.sock"
-    try:
-        return Channel.connect(path)
-    except OSError:
-        pass
-    lock = os.open(f"{directory}/helper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    while True:
+        try:
+            return Channel.connect(path)
+        except OSError:
+            pass
+        lock = take_lock(directory)
         try:
             return Channel.connect(path)
         except OSError:
             listener = listen(path, 512)
             fork_helper(listener)
             listener.close()
-            return Channel.connect(path)
-    finally:
+        finally:
+            os.close(lock)
+
+
+def take_lock(directory: str) -> int:
+    """The lock under which helpers come and go. A helper that leaves removes the file: then we lock the new one."""
+    while True:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        try:
+            lock = os.open(f"{directory}/helper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # the directory went between the two calls
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if os.path.samestat(os.fstat(lock), os.stat(f"{directory}/helper.lock")):
+                return lock
+        except FileNotFoundError:
+            pass
         os.close(lock)
 
 
