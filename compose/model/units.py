@@ -45,7 +45,7 @@ def parse_duration(text: str) -> int:
     """A duration in nanoseconds from Go-like text (``1m30s``, ``1.5h``, ``-2s``, ``0``), with ``d`` and ``w`` too."""
     rest = text.strip()
     sign = -1 if rest.startswith("-") else 1
-    rest = rest.lstrip("+-") if rest[:1] in "+-" else rest
+    rest = rest[1:] if rest[:1] in ("+", "-") else rest
     if rest == "0":
         return 0
     total, position = 0, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from compose.spec.tree import BROKEN, Map, Path, Report, Seq, dotted, locate
+from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
 
 _NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
 _SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
@@ -12,9 +12,9 @@ _SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 # Attributes that docker compose prints even when they are false, zero or empty; all others vanish then.
 _KEPT = frozenset(
     """
-    attach bind build command content count create_host_path driver_opts enable_ipv4 enable_ipv6 entrypoint hard healthcheck
-    image init ipam logging max_attempts mem_swappiness parallelism placement replicas required resources retries scale soft
-    stop_grace_period test tmpfs volume
+    attach bind build command content count create_host_path driver_opts enable_ipv4 enable_ipv6 entrypoint hard
+    healthcheck image init ipam logging max_attempts mem_swappiness parallelism placement replicas required
+    resources retries scale soft stop_grace_period test tmpfs volume
     """.split()  # noqa: SIM905
 )
 _NULL_SHOWN = frozenset(("command", "entrypoint"))
@@ -47,7 +47,7 @@ def complete(root: Map, name: str, report: Report) -> None:
     for key, service in root["services"].items():
         if isinstance(service, Map):
             _service(root, key, service, report)
-        elif service is not BROKEN:
+        else:
             _nothing(root, ("services", key), report)
     if any("default" in (s.get("networks") or ()) for s in root["services"].values() if isinstance(s, Map)):
         root["networks"].setdefault("default", None)
@@ -136,8 +136,6 @@ def implicit_dependencies(service: Map) -> list[tuple[str, bool]]:
 
 def _resource(root: Map, section: str, key: str, item: Any, project: str) -> None:
     """The name of a network, volume, secret or config; an external one keeps its own."""
-    if item is BROKEN:
-        return
     if item is None:
         item = root[section][key] = Map()
     external = item.get("external")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from compose.errors import SpecError
 from compose.spec.inputs import display_name
 from compose.spec.merge import merge_documents
-from compose.spec.tree import Map, Seq, locate
+from compose.spec.tree import Map, Seq, locate, sweep
 
 if TYPE_CHECKING:
     from compose.spec.files import Variables
@@ -24,7 +24,7 @@ def apply_include(loader: Loader, layer: Map, directory: str, variables: Variabl
         return layer
     included = Map()
     for index, entry in enumerate(entries):
-        if isinstance(entry, Map) and entry.get("path"):
+        if isinstance(entry, Map) and entry.get("path") and not sweep(entry):
             where = locate(entries, (index,))
             included = merge_documents(included, _load(loader, entry, directory, variables, chain, where))
     return merge_documents(included, layer)

@@ -20,7 +20,7 @@ from compose.spec.interpolate import Interpolator, substitute
 from compose.spec.merge import merge_documents
 from compose.spec.paths import Resolver
 from compose.spec.schema import check_document
-from compose.spec.tree import Map, Override, Report, Reset, Seq, format_mark
+from compose.spec.tree import Map, Override, Report, Reset, Seq, format_mark, sweep
 
 
 @record
@@ -98,12 +98,13 @@ def load(options: LoadOptions, environ: Mapping[str, str], *, refuse: bool = Tru
     name = project_name(options, place.variables, *_declared_name(loader, place))
     place.variables.supplied["COMPOSE_PROJECT_NAME"] = name
     root = loader.model(place.files, place.directory, place.variables, ())
+    broken = sweep(root)
     defaults.drop_version(root, report)
     loader.resolver(place.directory).tree(root)
     disabled = validate.split_profiles(root, _profiles(options, place.variables), options.targets)
     environment.resolve(root, loader, place.variables)
     defaults.complete(root, name, report)
-    validate.consistency(root, disabled, report)
+    validate.consistency(root, disabled, broken, report)
     order = validate.order_or_cycle(root, report)
     if refuse:
         validate.refuse_unsupported(root, report)

@@ -49,7 +49,7 @@ def _reference_key(default: str) -> Key:
 
 
 def _secret_key(item: Any) -> Hashable:
-    target: str = item.get("target") or item.get("source") or ""
+    target = str(item.get("target") or item.get("source"))
     return target if target.startswith("/") else f"/run/secrets/{target}"
 
 

@@ -371,6 +371,8 @@ def extends(value: Any, path: Path, check: Check) -> Any:
     result = c.record({"service": c.text, "file": c.text}, what="the name of a service, or a mapping")(
         value, path, check
     )
-    if result is not BROKEN and not result.get("service"):
+    if result is BROKEN or result.get("service") is BROKEN:
+        return BROKEN
+    if not result.get("service"):
         return check.problem(path, "needs a service, the name of the one to extend")
     return result

@@ -7,18 +7,18 @@ NO_EFFECT = "no effect, as in docker compose"
 REFUSED = "refused: not supported yet"
 
 _DONE = """
-    attach cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota cpu_shares cpus
+    attach blkio_config cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota cpu_shares cpus
     cpuset depends_on deploy device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file
-    environment expose extends extra_hosts group_add healthcheck hostname image init ipc label_file labels links logging
+    environment expose extends external_links extra_hosts group_add healthcheck hostname image init ipc label_file labels links logging
     mac_address mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks oom_kill_disable
     oom_score_adj pid pids_limit platform ports privileged profiles pull_policy read_only restart scale secrets
     security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user uts userns_mode
-    volumes working_dir
+    volumes volumes_from working_dir
 """
 _NO_EFFECT = "annotations develop runtime isolation"
 _REFUSED = """
-    blkio_config build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec external_links gpus models
-    post_start pre_start pre_stop provider pull_refresh_after storage_opt use_api_socket volumes_from
+    build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec gpus models post_start pre_start pre_stop
+    provider pull_refresh_after storage_opt use_api_socket
 """
 
 SERVICE: dict[str, str] = {
@@ -27,8 +27,14 @@ SERVICE: dict[str, str] = {
     **dict.fromkeys(_REFUSED.split(), REFUSED),
 }
 
-# Below service level: paths with "*" for names and list items. ``blkio_config.weight`` alone is translated.
+# Below service level: paths with "*" for names and list items.
 NESTED: dict[str, str] = {
+    "blkio_config.weight": DONE,
+    "blkio_config.weight_device": REFUSED,
+    "blkio_config.device_read_bps": REFUSED,
+    "blkio_config.device_read_iops": REFUSED,
+    "blkio_config.device_write_bps": REFUSED,
+    "blkio_config.device_write_iops": REFUSED,
     "deploy.replicas": DONE,
     "deploy.resources.limits": DONE,
     "deploy.resources.reservations.memory": DONE,
@@ -49,14 +55,18 @@ NESTED: dict[str, str] = {
     "networks.*.gw_priority": DONE,
     "networks.*.ipv6_address": REFUSED,
     "networks.*.link_local_ips": REFUSED,
-    "networks.*.interface_name": REFUSED,
+    "networks.*.interface_name": DONE,
     "networks.*.driver_opts": REFUSED,
     "volumes.*.image": REFUSED,
     "volumes.*.bind.recursive": REFUSED,
     "volumes.*.bind.selinux": NO_EFFECT,
     "volumes.*.consistency": NO_EFFECT,
 }
+# Of some attributes only some values; "*" is any other. A platform must be this machine's.
 VALUES: dict[str, dict[str, str]] = {
+    "userns_mode": {"host": NO_EFFECT, "*": REFUSED},
+    "platform": {"this machine's": DONE, "*": REFUSED},
+    "volumes_from.*": {"a service": DONE, "container:NAME": REFUSED},
     "volumes.*.type": {
         "bind": DONE,
         "volume": DONE,

@@ -78,6 +78,28 @@ class Broken:
 BROKEN = Broken()
 
 
+def sweep(node: Any, path: Path = ()) -> set[Path]:
+    """Take every BROKEN out of a tree, in place; gives the paths where one was."""
+    found: set[Path] = set()
+    if isinstance(node, Map):
+        for key in list(node):
+            if node[key] is BROKEN:
+                found.add((*path, key))
+                del node[key]
+            else:
+                found |= sweep(node[key], (*path, key))
+    elif isinstance(node, Seq):
+        padding = [node.mark] * (len(node) - len(node.marks))
+        whole = [(item, mark) for item, mark in zip(node, node.marks + padding) if item is not BROKEN]
+        if len(whole) < len(node):
+            found.add(path)
+            node[:] = [item for item, _ in whole]
+            node.marks = [mark for _, mark in whole]
+        for index, item in enumerate(node):
+            found |= sweep(item, (*path, index))
+    return found
+
+
 class TextInt(int):
     """A number whose canonical text differs from what was typed (``0644``): ``typed`` keeps that."""
 

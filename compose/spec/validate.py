@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
 from compose import graph
 from compose.spec import support
 from compose.spec.check import suggest
-from compose.spec.tree import BROKEN, Map, Path, Report, Seq, dotted, locate
+from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
 
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -31,9 +32,9 @@ def split_profiles(root: Map, profiles: tuple[str, ...], targets: tuple[str, ...
     return tuple(disabled)
 
 
-def consistency(root: Map, disabled: tuple[str, ...], report: Report) -> None:
-    """Report every contradiction within the project."""
-    judge = _Judge(root, disabled, report)
+def consistency(root: Map, disabled: tuple[str, ...], broken: set[Path], report: Report) -> None:
+    """Report every contradiction within the project. ``broken``: what was taken out because it was reported already."""
+    judge = _Judge(root, disabled, broken, report)
     names: dict[str, str] = {}
     for name, service in root["services"].items():
         if isinstance(service, Map):
@@ -52,9 +53,10 @@ def consistency(root: Map, disabled: tuple[str, ...], report: Report) -> None:
 class _Judge:
     """The checks, each reporting with the place of what is wrong."""
 
-    def __init__(self, root: Map, disabled: tuple[str, ...], report: Report) -> None:
+    def __init__(self, root: Map, disabled: tuple[str, ...], broken: set[Path], report: Report) -> None:
         self.root = root
         self.disabled = disabled
+        self.broken = broken
         self.report = report
 
     def fail(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> None:
@@ -63,7 +65,8 @@ class _Judge:
 
     def service(self, name: str, service: Map) -> None:
         path: Path = ("services", name)
-        if not any(service.get(key) for key in ("image", "build", "provider")):  # BROKEN counts as given
+        sources = ("image", "build", "provider")
+        if not any(service.get(key) or (*path, key) in self.broken for key in sources):
             self.fail(path, "has neither an image nor a build", key=True)
         if service.get("network_mode") and service.get("networks"):
             self.fail((*path, "network_mode"), "cannot be used together with networks", key=True)
@@ -78,7 +81,7 @@ class _Judge:
         if not isinstance(depends_on, Map):
             return
         for target, dependency in depends_on.items():
-            if target in services:
+            if target in services or ("services", target) in self.broken:
                 continue
             if isinstance(dependency, Map) and dependency.get("required") is False:
                 continue
@@ -121,7 +124,7 @@ class _Judge:
             self.known("secret", "secrets", item["source"], (*path, "build", "secrets", index))
 
     def known(self, word: str, section: str, name: str, path: Path, *, key: bool = False) -> None:
-        if name in self.root[section]:
+        if name in self.root[section] or not self.broken.isdisjoint({(section,), (section, name)}):
             return
         hint = suggest(name, tuple(self.root[section]))
         if not hint:
@@ -166,7 +169,7 @@ class _Judge:
             ("pids_limit", ("deploy", "resources", "limits", "pids")),
         ):
             ours, theirs = service.get(key), _at(service, *twin)
-            if ours is not None and theirs is not None and ours != theirs and BROKEN not in (ours, theirs):
+            if ours is not None and theirs is not None and ours != theirs:
                 self.fail((*path, key), f"is {ours}, but {'.'.join(twin)} is {theirs}", "keep one of the two")
         memory, swap = service.get("mem_limit"), service.get("memswap_limit")
         if isinstance(memory, str) and isinstance(swap, str) and 0 < int(swap) < int(memory):
@@ -275,11 +278,27 @@ def _refuse_values(root: Map, name: str, service: Map, report: Report) -> None:
         (("logging", "driver"), "logging.driver", _at(service, "logging", "driver")),
         (("pull_policy",), "pull_policy", service.get("pull_policy")),
     ]
+    found += [(("userns_mode",), "userns_mode", service.get("userns_mode"))]
+    found += [(("platform",), "platform", _platform(service.get("platform")))]
+    found += [
+        (("volumes_from", i), "volumes_from.*", "container:NAME")
+        for i, item in enumerate(service.get("volumes_from") or ())
+        if item.startswith("container:")
+    ]
     found += [(("volumes", i, "type"), "volumes.*.type", v.get("type")) for i, v in _indexed(service.get("volumes"))]
     for path, pattern, value in found:
         known = support.VALUES[pattern]
-        if value and value is not BROKEN and known.get(value, known.get("*")) == support.REFUSED:
+        if value and known.get(value, known.get("*")) == support.REFUSED:
             _refuse(root, ("services", name, *path), report, f'"{value}"')
+
+
+def _platform(wanted: Any) -> Any:
+    """A platform as the table has it: this machine's under that name, else as it is."""
+    machine = os.uname().machine
+    ours = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    system, _, rest = str(wanted or "").partition("/")
+    own = system == "linux" and rest.partition("/")[0] in ("", ours)
+    return "this machine's" if own else wanted
 
 
 def network_order(attachments: Any) -> tuple[str, ...]:

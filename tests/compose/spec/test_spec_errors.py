@@ -98,7 +98,7 @@ CASES = {
 
 @pytest.mark.parametrize("attribute", CASES)
 def test_service_attribute(attribute: str, tmp_path: Path) -> None:
-    text = "services: {a: {image: x, %s}}" % attribute.removeprefix("image: x, ")
+    text = f"services: {{a: {{image: x, {attribute.removeprefix('image: x, ')}}}}}"
     assert errors(tmp_path, text) == CASES[attribute]
 
 
