@@ -11,12 +11,8 @@ from compose.plan.observed import (
     ObservedNetwork,
     ObservedVolume,
 )
-from netplan import endpoint as endpoints
-from netplan import network as networks
 from runtime import container as containers
-from runtime import volumes
 from runtime.errors import NotFound, RuntimeFault
-from runtime.images import store as images
 from runtime.state import ACTIVE
 
 TYPE_CHECKING = False
@@ -100,7 +96,9 @@ def _endpoint(row: Endpoint) -> ObservedEndpoint:
 def _endpoints(store: Store | None) -> dict[str, tuple[Endpoint, ...]]:
     found: dict[str, tuple[Endpoint, ...]] = {}
     if store is not None:
-        for row in endpoints.endpoints(store):
+        known = {row.name: row for row in store.networks()}
+        for endpoint in store.endpoints():
+            row = endpoint.public(known[endpoint.network])
             found[row.container] = (*found.get(row.container, ()), row)
     return found
 
@@ -122,12 +120,14 @@ def _networks(
                 ident for ident, rows in attached.items() if any(row.network == network.name for row in rows)
             ),
         )
-        for network in networks.list_networks(store)
+        for network in (row.public() for row in store.networks())
         if network.project == project or network.name in named
     )
 
 
 def _volumes(roots: Roots, project: str, desired: Desired | None) -> tuple[ObservedVolume, ...]:
+    from runtime import volumes
+
     named = {volume.name for volume in desired.volumes} if desired else set()
     return tuple(
         ObservedVolume(
@@ -142,6 +142,8 @@ def _volumes(roots: Roots, project: str, desired: Desired | None) -> tuple[Obser
 
 
 def _images(roots: Roots, desired: Desired | None) -> tuple[ObservedImage, ...]:
+    from runtime.images import store as images
+
     found: dict[str, ObservedImage] = {}
     for service in desired.services if desired else ():
         if service.image and service.image not in found:

@@ -1,0 +1,123 @@
+"""Containers on networks: endpoints by netplan, their sockets in the shims' keeping, /etc/hosts."""
+
+from __future__ import annotations
+
+import os
+
+from compose import labels as key
+from compose.engine import translate
+from netplan import endpoint as endpoints
+from netplan import network as networks
+from netplan.dns import sockets as dns
+from runtime import container as containers
+from runtime.errors import Conflict
+from runtime.paths import Bundle
+from runtime.state import ACTIVE, ALIVE, boot_id, read_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from compose.plan.desired import Desired, DesiredNetwork, DesiredService
+    from netplan.spec import EndpointSpec
+    from netplan.store import Store
+    from runtime.container import Container
+    from runtime.paths import Roots
+
+    Ask = Callable[[str, dict[str, Any], tuple[int, ...]], dict[str, Any]]
+
+BATCH = 200  # descriptors that travel with one message
+
+
+def create_network(store: Store, project: str, network: DesiredNetwork) -> None:
+    networks.create_network(store, translate.network_spec(project, network))
+
+
+def remove_network(store: Store, roots: Roots, name: str) -> None:
+    """Remove it with what ended containers left on it. Raises NetworkInUse while a running one is attached."""
+    boot = boot_id()
+    users = {row.container for row in endpoints.endpoints(store, network=name)}
+    running = [ident for ident in users if read_state(Bundle(roots, ident), boot).status in ACTIVE]
+    networks.remove_network(store, name, force=not running)
+
+
+class Joiner:
+    """Attaches containers. ``ask``: a request to a container's shim, with descriptors."""
+
+    def __init__(self, roots: Roots, store: Store, ask: Ask) -> None:
+        self.roots = roots
+        self.store = store
+        self.ask = ask
+        self.resolving: set[str] = set()  # containers whose DNS sockets we know to be held
+
+    def connect(self, desired: Desired, service: DesiredService, ident: str, network: str, aliases: bool) -> None:
+        one = containers.read_container(self.roots, ident)
+        if one is None or one.state.status not in ALIVE:
+            raise Conflict(f"cannot connect container {ident[:12]}: it has no process")
+        spec = self._endpoint_spec(desired, service, one, network, aliases)
+        netns = os.open(f"/proc/{one.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _endpoint, reserved = endpoints.attach(self.store, spec, netns)
+            self._hold(ident, netns, {f"port:{network}:{index}": fd for index, fd in enumerate(reserved)})
+        finally:
+            os.close(netns)
+        self.write_hosts(ident)
+
+    def _endpoint_spec(
+        self, desired: Desired, service: DesiredService, one: Container, network: str, aliases: bool
+    ) -> EndpointSpec:
+        number = int(one.labels.get(key.NUMBER, "1") or 1)
+        oneoff = one.labels.get(key.ONEOFF) == "True"
+        name = service.container_name or key.container_name(desired.project, service.name, number)
+        return translate.endpoint_spec(
+            desired,
+            service,
+            number,
+            ident=one.id,
+            container_name=one.name if oneoff else name,
+            network_key=network,
+            index=service.networks.index(network),
+            aliases=aliases,
+            overrides=containers.read_annotations(self.roots, one.id).get("overrides", {}) if oneoff else {},
+        )
+
+    def _hold(self, ident: str, netns: int, fds: dict[str, int]) -> None:
+        """Hand the container's sockets to its shim, DNS sockets at the first network."""
+        if ident not in self.resolving:
+            if "dns_udp" not in self.ask(ident, {"op": "held"}, ())["names"]:
+                fds["dns_udp"], fds["dns_tcp"] = dns.install(netns)
+            self.resolving.add(ident)
+        names = list(fds)
+        try:
+            for start in range(0, len(names), BATCH):
+                part = names[start : start + BATCH]
+                self.ask(ident, {"op": "hold", "names": part}, tuple(fds[name] for name in part))
+        finally:
+            for fd in fds.values():
+                os.close(fd)
+
+    def disconnect(self, ident: str, network: str = "") -> None:
+        """Give back lease, link, names and ports, on one network (by name) or on all."""
+        endpoints.detach(self.store, ident, network)
+        if read_state(Bundle(self.roots, ident), boot_id()).status in ACTIVE:
+            self.ask(ident, {"op": "release", "prefix": "port:"}, ())
+            self.write_hosts(ident)
+
+    def write_hosts(self, ident: str) -> None:
+        spec = containers.read_spec(self.roots, ident)
+        rows = endpoints.endpoints(self.store, container=ident)
+        addresses = tuple(row.address for row in sorted(rows, key=lambda row: row.interface))
+        containers.overwrite(Bundle(self.roots, ident).hosts, containers.hosts_text(spec, addresses))
+
+    def refresh(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:
+        """Attach anew what changed attributes touch: published ports, networks, names."""
+        touched = {path.split(".")[0] for path in changes}
+        if read_state(Bundle(self.roots, ident), boot_id()).status not in ALIVE:
+            return
+        if "extra_hosts" in touched:
+            self.write_hosts(ident)
+        if touched & {"ports", "networks", "links", "external_links"}:
+            self.disconnect(ident)
+            for network in service.networks:
+                self.connect(desired, service, ident, network, True)

@@ -1,0 +1,172 @@
+"""From a service to a bundle on disk: image, volumes, spec."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from compose import labels as key
+from compose.engine import translate
+from compose.plan.observed import ObservedImage
+from compose.record import record, replace
+from runtime import container as containers
+from runtime import volumes
+from runtime.errors import NotFound, RuntimeFault
+from runtime.images import store as images
+from runtime.paths import Roots, project_run_dir
+from runtime.shim.output import timestamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from compose.engine.translate_storage import VolumeUse
+    from compose.plan.desired import Desired, DesiredService
+    from runtime.spec import ContainerSpec, Rootfs
+    from runtime.volumes import Volume
+
+
+@record
+class Wanted:
+    """A container to be made: who asked for it, and what it takes from others.
+
+    ``replaces``: id of the container whose anonymous volumes it takes over. ``overrides``: what ``run`` changes.
+    ``shares``: ids of the containers behind each ``service:x``.
+    """
+
+    desired: Desired
+    service: DesiredService
+    number: int
+    ident: str
+    name: str
+    replaces: str
+    overrides: dict[str, Any]
+    shares: dict[str, str]
+
+
+def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> None:
+    """Make the volumes the container needs, then its bundle. Raises RuntimeFault and EngineError."""
+    spec, mounts = make_spec(roots, wanted, environ)
+    host = containers.read_text("/etc/resolv.conf")
+    containers.write_bundle(
+        roots,
+        spec,
+        annotations={"config": wanted.service.config, "overrides": wanted.overrides, "shares": wanted.shares},
+        created_at=timestamp(),
+        resolv_conf=translate.resolv_conf(wanted.desired, wanted.service, host),
+        info={"command": " ".join(spec.process.args), "mounts": mounts, "tty": spec.process.terminal},
+    )
+
+
+def make_spec(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> tuple[ContainerSpec, list[list[str]]]:
+    """The container's spec, and what listings show of its mounts as (kind, name or source, target)."""
+    image = images.resolve(roots, wanted.service.image)
+    rootfs = images.rootfs_of(roots, image)
+    observed = ObservedImage(wanted.service.image, image.digest, image.config)
+    paths, mounts = _volumes(roots, wanted, observed, rootfs)
+    spec = translate.container_spec(
+        wanted.desired,
+        wanted.service,
+        wanted.number,
+        ident=wanted.ident,
+        name=wanted.name,
+        image=observed,
+        rootfs=rootfs,
+        volume_paths=paths,
+        overrides=wanted.overrides,
+        environ=environ,
+        shares=wanted.shares,
+        replaces=wanted.replaces,
+    )
+    return replace(spec, helper_dir=project_run_dir(roots, wanted.desired.project)), mounts
+
+
+def _volumes(
+    roots: Roots, wanted: Wanted, image: ObservedImage, rootfs: Rootfs
+) -> tuple[dict[str, str], list[list[str]]]:
+    """Host directories by volume name (anonymous ones by their target), and what listings show."""
+    paths: dict[str, str] = {}
+    shown = []
+    for use in translate.volume_requests(wanted.desired, wanted.service, image, wanted.overrides):
+        if use.kind not in ("named", "anonymous"):
+            if use.kind == "bind":
+                _ensure_source(use.source, use.create_host_path)
+            shown.append([use.kind, use.source, use.target])
+            continue
+        volume = _volume(roots, wanted, use)
+        paths[use.key()] = volumes.acquire(roots, volume)
+        if not use.nocopy and not use.subpath:
+            volumes.populate(roots, volume, rootfs, use.target)
+        shown.append(["volume" if use.kind == "named" else "anonymous", volume.name, use.target])
+    return paths, shown
+
+
+def _volume(roots: Roots, wanted: Wanted, use: VolumeUse) -> Volume:
+    """The volume behind a use; an anonymous one is made, or taken over from the container it is shared with."""
+    if use.name:
+        try:
+            return volumes.get_volume(roots, use.name)
+        except NotFound:
+            return volumes.create_volume(roots, use.name, {key.PROJECT: wanted.desired.project}, {})
+    source = wanted.shares.get(use.shared_from, "") if use.shared_from else wanted.replaces
+    name = anonymous_volumes(roots, source).get(use.target) or _anonymous_name(wanted.ident, use.target)
+    labels = {volumes.ANONYMOUS_LABEL: "", key.PROJECT: wanted.desired.project}
+    return volumes.create_volume(roots, name, labels, {})
+
+
+def anonymous_volumes(roots: Roots, ident: str) -> dict[str, str]:
+    """Target → name of a container's anonymous volumes; empty for no container."""
+    one = containers.read_container(roots, ident) if ident else None
+    rows = one.info.get("mounts", ()) if one is not None else ()
+    return {target: name for kind, name, target in rows if kind == "anonymous"}
+
+
+def _anonymous_name(ident: str, target: str) -> str:
+    """64 hex digits that a second attempt finds again: drawn from the container's id and the target."""
+    return hashlib.sha256(f"{ident}:{target}".encode()).hexdigest()
+
+
+def _ensure_source(path: str, create: bool) -> None:
+    if os.path.exists(path):
+        return
+    if not create:
+        hint = "create it, or set bind.create_host_path: true"
+        raise RuntimeFault(f"cannot bind {path}: no such file or directory", hint)
+    os.makedirs(path, exist_ok=True)
+
+
+def create_volume(
+    roots: Roots, project: str, name: str, volume_key: str, config: Mapping[str, Any], digest: str
+) -> None:
+    """A project's named volume with Compose's labels."""
+    labels = {
+        **(config.get("labels") or {}),
+        key.PROJECT: project,
+        key.VOLUME: volume_key,
+        key.CONFIG_HASH: digest,
+    }
+    volumes.create_volume(roots, name, labels, config.get("driver_opts") or {})
+
+
+def remove_volume(roots: Roots, name: str) -> None:
+    """Remove a volume; one that is gone is removed."""
+    try:
+        volumes.remove_volume(roots, name)
+    except NotFound:
+        pass
+
+
+def update(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> ContainerSpec:
+    """Replace a container's stored spec, annotations and labels by what the service is now; the new spec."""
+    one = containers.read_container(roots, wanted.ident)
+    if one is None:
+        raise NotFound(f"cannot update container {wanted.ident[:12]}: it was removed")
+    spec, _mounts = make_spec(roots, replace(wanted, replaces=wanted.ident), environ)
+    labels = {name: text for name, text in spec.labels.items() if name != key.REPLACE}
+    spec = replace(spec, labels=labels)
+    before = containers.read_annotations(roots, wanted.ident)
+    containers.rewrite_spec(roots, spec, {**before, "config": wanted.service.config})
+    gone = {name: "" for name in one.labels if name not in labels}
+    containers.rewrite_labels(roots, wanted.ident, labels={**gone, **labels})
+    return spec
