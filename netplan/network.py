@@ -307,6 +307,8 @@ def _teardown(store: Store, rows: list[NetworkRow]) -> None:
         for row in rows:
             store.route.attempt(rtnl.release(*row.range.subnet, CLAIMS))
             store.drop_network(row.name)
+        if not store.networks():  # two removals, each of which saw the other's row, have left the table
+            firewall.remove_networks(store, [])
 
 
 def _delete_links(store: Store, rows: list[NetworkRow]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _socket
 import ctypes
 import errno
+import json
 import os
 
 from netplan import owners
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from netplan.spec import EndpointSpec, PortMapping
     from netplan.store import NetworkRow, Store
 
+    Taken = dict[tuple[str, int], list[tuple[str, str]]]  # protocol and port -> address, who has it
+
 ANY, ANY6 = "0.0.0.0", "::"
 _ATTACH_FILTER, _V6ONLY, _IPPROTO_IPV6, _SCTP = 26, 26, 41, 132
 _FALLBACK = (49153, 65535)
 _BUSY = errno.EADDRINUSE
+_ANOTHER = "another process"
 _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
@@ -39,11 +43,14 @@ def reserve(store: Store, network: NetworkRow, spec: EndpointSpec) -> tuple[tupl
     """
     ports: list[PublishedPort] = []
     held: list[int] = []
+    taken = _taken(store, spec) if spec.ports else {}
     try:
         for mapping in spec.ports:
-            found, fds = _reserve_one(store, network, spec, mapping, ports)
+            found, fds = _reserve_one(store, network, mapping, taken)
             ports += found
             held += fds
+            for port in found:
+                taken.setdefault((port.protocol, port.host_port), []).append((port.host_ip, "this container"))
     except BaseException:
         for fd in held:
             os.close(fd)
@@ -51,29 +58,44 @@ def reserve(store: Store, network: NetworkRow, spec: EndpointSpec) -> tuple[tupl
     return tuple(ports), held
 
 
+def _taken(store: Store, spec: EndpointSpec) -> Taken:
+    """Our published ports: at which addresses, by whom. Their sockets may be lost; the port is theirs all the same."""
+    rows = store.execute(
+        "SELECT p.protocol, p.host_port, p.host_ip, e.names, n.project FROM published p"
+        " JOIN endpoint e USING (container, network) JOIN network n ON n.name = p.network"
+        " WHERE NOT (p.container = ? AND p.network = ?)",
+        (spec.container, spec.network),
+    )
+    found: Taken = {}
+    for protocol, number, host_ip, names, project in rows:
+        owner = f"container {json.loads(names)[0]}" + (f" of project {project}" if project else "")
+        found.setdefault((protocol, number), []).append((host_ip, owner))
+    return found
+
+
 def _reserve_one(
-    store: Store, network: NetworkRow, spec: EndpointSpec, mapping: PortMapping, before: list[PublishedPort]
+    store: Store, network: NetworkRow, mapping: PortMapping, taken: Taken
 ) -> tuple[list[PublishedPort], list[int]]:
     addresses = _addresses(network, mapping)
     what = f"{_shown(addresses[0])}:{mapping.host_port or '*'}/{mapping.protocol}"
     if mapping.protocol not in ("tcp", "udp", "sctp") or (mapping.protocol != "tcp" and ":" in addresses[0]):
         raise NetworkFault(f"cannot publish {what}: only tcp and udp can be published, on IPv6 only tcp")
+    owner = _ANOTHER
     for number in _candidates(store, mapping):
-        taken = any(
-            (p.protocol, p.host_port) == (mapping.protocol, number) and _meet(p.host_ip, addresses) for p in before
-        )
-        owner = "this container" if taken else _stored_owner(store, spec, mapping.protocol, number, addresses)
-        if not owner:
-            try:
-                found, fds = _bind_all(addresses, number, mapping.protocol)
-            except OSError as problem:
-                if problem.errno != _BUSY:
-                    raise _unusual(what, problem) from None
-                owner = "another process"
-            else:
-                if not mapping.host_port:
-                    store.execute("INSERT OR REPLACE INTO meta VALUES ('ephemeral', ?)", (number,))
-                return [PublishedPort(ip, number, mapping.container_port, mapping.protocol) for ip in found], fds
+        holders = taken.get((mapping.protocol, number), ())
+        owner = next((holder for host_ip, holder in holders if _meet(host_ip, addresses)), "")
+        if owner:
+            continue
+        try:
+            found, fds = _bind_all(addresses, number, mapping.protocol)
+        except OSError as problem:
+            if problem.errno != _BUSY:
+                raise _unusual(what, problem) from None
+            owner = _ANOTHER
+            continue
+        if not mapping.host_port:
+            store.execute("INSERT OR REPLACE INTO meta VALUES ('ephemeral', ?)", (number,))
+        return [PublishedPort(ip, number, mapping.container_port, mapping.protocol) for ip in found], fds
     raise _in_use(mapping, addresses[0], owner)
 
 
@@ -135,22 +157,6 @@ def _reserved_ports() -> set[int]:
     return found
 
 
-def _stored_owner(store: Store, spec: EndpointSpec, protocol: str, number: int, addresses: list[str]) -> str:
-    """The container of ours that has the port, whether its socket is still held or not."""
-    rows = store.execute(
-        "SELECT p.host_ip, e.names, n.project FROM published p JOIN endpoint e USING (container, network)"
-        " JOIN network n ON n.name = p.network"
-        " WHERE p.protocol = ? AND p.host_port = ? AND NOT (p.container = ? AND p.network = ?)",
-        (protocol, number, spec.container, spec.network),
-    )
-    for host_ip, names, project in rows:
-        if _meet(host_ip, addresses):
-            import json
-
-            return f"container {json.loads(names)[0]}" + (f" of project {project}" if project else "")
-    return ""
-
-
 def _bind_all(addresses: list[str], number: int, protocol: str) -> tuple[list[str], list[int]]:
     """Bind the port at all addresses or at none. Raises OSError. IPv6 everywhere is left out where there is no IPv6."""
     found: list[str] = []
@@ -171,13 +177,13 @@ def _bind_all(addresses: list[str], number: int, protocol: str) -> tuple[list[st
     return found, fds
 
 
-def bind(address: str, number: int, protocol: str) -> int:
-    """A socket that keeps the port. Raises OSError."""
+def bind(address: str, number: int, protocol: str, reuse: bool = True) -> int:
+    """A socket that keeps the port. ``reuse``: also while old connections of the port fade. Raises OSError."""
     family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
     kind = _socket.SOCK_DGRAM if protocol == "udp" else _socket.SOCK_STREAM
     sock = _socket.socket(family, kind | _socket.SOCK_CLOEXEC, _SCTP if protocol == "sctp" else 0)
     try:
-        if protocol != "udp":
+        if protocol != "udp" and reuse:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         if family == _socket.AF_INET6:
             sock.setsockopt(_IPPROTO_IPV6, _V6ONLY, 1)
@@ -204,7 +210,8 @@ def reserve_again(ports: Iterable[PublishedPort]) -> list[int]:
     fds = []
     for port in ports:
         try:
-            fds.append(bind(port.host_ip, port.host_port, port.protocol))
+            # On IPv6 nobody may listen yet, and two sockets that only reuse the address would both get it.
+            fds.append(bind(port.host_ip, port.host_port, port.protocol, reuse=":" not in port.host_ip))
         except OSError:
             continue
     return fds
@@ -221,7 +228,7 @@ def _unusual(what: str, problem: OSError) -> NetworkFault:
 def _in_use(mapping: PortMapping, address: str, owner: str) -> PortInUse:
     end = max(mapping.host_port, mapping.host_port_end)
     shown = f"{mapping.host_port}" if end == mapping.host_port else f"{mapping.host_port}-{end}"
-    if owner == "another process":
+    if owner == _ANOTHER:
         owner = owners.process_on_port(mapping.protocol, end) or owner
     subject = "the port is" if end == mapping.host_port else "all of these ports are"
     return PortInUse(

@@ -256,19 +256,12 @@ class Store:
 
     def publish(self, row: EndpointRow) -> None:
         """Write the row's ports."""
-        for position, port in enumerate(row.ports):
-            self.execute(
-                "INSERT INTO published VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    port.protocol,
-                    port.host_ip,
-                    port.host_port,
-                    row.container,
-                    row.network,
-                    port.container_port,
-                    position,
-                ),
-            )
+        rows = [
+            (port.protocol, port.host_ip, port.host_port, row.container, row.network, port.container_port, position)
+            for position, port in enumerate(row.ports)
+        ]
+        with self._lock:
+            self._database.executemany("INSERT INTO published VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def drop_endpoint(self, row: EndpointRow) -> None:
         """Only if it is still the one that was read: another process may have released and leased anew."""

@@ -14,26 +14,27 @@ from netplan.netlink.socket import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from netplan.netlink.socket import Netlink
     from netplan.store import Store
 
 _TABLE, _USER, _FORWARD = "filter", "DOCKER-USER", "FORWARD"
 _NEWER = (errno.ENOENT, errno.EOPNOTSUPP)
 
 
-def dropping(store: Store) -> str:
+def dropping_in(socket: Netlink) -> str:
     """The chain that needs our rules (``DOCKER-USER`` or ``FORWARD``), or empty: nobody drops by policy."""
-    chains = [chain for chain in nft.list_chains(store.filter, nft.INET4) if chain["table"] == _TABLE]
+    chains = [chain for chain in nft.list_chains(socket, nft.INET4) if chain["table"] == _TABLE]
     drops = any(c["hook"] == nft.FORWARD and c["policy"] == nft.DROP for c in chains)
     if not drops:
         return ""
     return _USER if any(c["name"] == _USER for c in chains) else _FORWARD
 
 
-def dropping_elsewhere(store: Store) -> list[str]:
+def dropping_elsewhere(socket: Netlink) -> list[str]:
     """Base chains of other tables that drop forwarded packets by policy, where we cannot put a rule."""
     return [
         f"{chain['table']} {chain['name']}"
-        for chain in nft.list_chains(store.filter, nft.INET4) + nft.list_chains(store.filter, 1)
+        for chain in nft.list_chains(socket, nft.INET4) + nft.list_chains(socket, 1)
         if chain["hook"] == nft.FORWARD and chain["policy"] == nft.DROP and chain["table"] != _TABLE
     ]
 
@@ -43,7 +44,7 @@ def allow(store: Store, bridge: str) -> None:
 
     Inbound stays guarded: our own table drops what was not published. Raises KernelRefused.
     """
-    chain = dropping(store)
+    chain = dropping_in(store.filter)
     if not chain or _handles(store, chain, bridge):
         return
     batch = nft.Ruleset(nft.INET4, _TABLE)

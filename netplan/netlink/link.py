@@ -47,6 +47,7 @@ class Link:
     group: int
     master: int
     flags: int
+    mtu: int
     peer_ns: int
 
 
@@ -191,7 +192,7 @@ def _link(body: bytes) -> Link:
     peer = number(found.get(37), 0xFFFFFFFF)
     peer = -1 if peer == 0xFFFFFFFF else peer
     group, master = number(found.get(27)), number(found.get(10))
-    return Link(index, string(found.get(3)), string(found.get(20)), group, master, flags, peer)
+    return Link(index, string(found.get(3)), string(found.get(20)), group, master, flags, number(found.get(4)), peer)
 
 
 def namespace_alive(socket: Netlink, nsid: int) -> bool:

@@ -1,0 +1,205 @@
+"""[::1]:port → container: the one way in that the kernel's translation cannot serve.
+
+A published TCP port is also reserved on IPv6 (netplan/publish.py). Here such a socket listens, and each connection is
+spliced to the container's IPv4 address: through a pipe, never through Python's memory. It lives in somebody else's
+epoll loop, with one descriptor of its own.
+"""
+
+from __future__ import annotations
+
+import _socket
+import ctypes
+import errno
+import os
+import select
+
+from netplan.store import open_store
+
+_CHUNK = 1 << 16
+_FLAGS = 0x01 | 0x02  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+_BACKLOG = 128
+_AGAIN = (errno.EAGAIN, errno.EINTR)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _splice(source: int, target: int, length: int) -> int:
+    """splice(2) of up to ``length`` bytes. Raises OSError. (os.splice is of Python 3.10 but not on every build.)"""
+    moved = int(_libc.splice(source, None, target, None, ctypes.c_size_t(length), _FLAGS))
+    if moved < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return moved
+
+
+class Proxy:
+    """Listens on reserved IPv6 sockets. Register ``fds()`` for reading and call ``handle``; not thread-safe."""
+
+    def __init__(self, run_dir: str, instance: str) -> None:
+        self._store = open_store(run_dir, instance)
+        self._epoll = select.epoll()
+        self._listeners: dict[int, _socket.socket] = {}
+        self._ends: dict[int, _Half] = {}
+
+    def add(self, fd: int) -> bool:
+        """Take a reservation socket if it is one for us (TCP on IPv6); the proxy keeps a duplicate of it."""
+        sock = _socket.socket(fileno=os.dup(fd))
+        if sock.family != _socket.AF_INET6 or sock.type != _socket.SOCK_STREAM:
+            sock.close()
+            return False
+        os.set_inheritable(sock.fileno(), False)
+        sock.setblocking(False)
+        try:
+            sock.listen(_BACKLOG)
+        except OSError:
+            sock.close()  # another proxy listens on the port: it is served
+            return False
+        self._listeners[sock.fileno()] = sock
+        self._epoll.register(sock.fileno(), select.EPOLLIN)
+        return True
+
+    def remove(self, fd: int) -> None:
+        """Stop listening on the port of this socket; open connections go on until their ends close them."""
+        name = os.fstat(fd).st_ino
+        for own, sock in list(self._listeners.items()):
+            if os.fstat(own).st_ino == name:
+                self._epoll.unregister(own)
+                del self._listeners[own]
+                sock.close()
+
+    def fds(self) -> list[int]:
+        return [self._epoll.fileno()]
+
+    def handle(self, fd: int = -1) -> None:
+        """Do what is ready; never waits."""
+        for ready, events in self._epoll.poll(0, 64):
+            if listener := self._listeners.get(ready):
+                self._accept(listener)
+            elif half := self._ends.get(ready):
+                half.ready(events)
+
+    def close(self) -> None:
+        for sock in self._listeners.values():
+            sock.close()
+        for half in list(self._ends.values()):
+            half.connection.close()
+        self._epoll.close()
+        self._store.close()
+
+    def _accept(self, listener: _socket.socket) -> None:
+        try:
+            fd, _address = listener._accept()  # type: ignore[attr-defined]  # the C class's accept
+        except OSError:
+            return
+        client = _socket.socket(fileno=fd)
+        client.setblocking(False)
+        target = self._target(listener.getsockname())
+        server = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        problem = server.connect_ex(target) if target else errno.ECONNREFUSED
+        if problem not in (0, errno.EINPROGRESS):
+            client.close()
+            server.close()
+            return
+        for sock in (client, server):
+            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        connection = _Connection(self._epoll, self._ends, client, server)
+        for half in connection.halves:
+            self._ends[half.fd] = half
+            self._epoll.register(half.fd, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+
+    def _target(self, name: tuple[str, int, int, int]) -> tuple[str, int] | None:
+        """Address and port of the container that has published this port."""
+        from netplan.ipv4 import render_address
+
+        found = self._store.execute(
+            "SELECT e.address, p.container_port FROM published p JOIN endpoint e USING (container, network)"
+            " WHERE p.protocol = 'tcp' AND p.host_port = ? AND p.host_ip = ?",
+            (name[1], name[0]),
+        )
+        return (render_address(found[0][0]), found[0][1]) if found else None
+
+
+class _Connection:
+    """Two sockets and a pipe for each direction."""
+
+    def __init__(
+        self, epoll: select.epoll, ends: dict[int, _Half], client: _socket.socket, server: _socket.socket
+    ) -> None:
+        self._epoll = epoll
+        self._ends = ends
+        self.halves = (_Half(self, client, server), _Half(self, server, client))
+
+    def pump(self) -> None:
+        """Move what can be moved, both ways; close when both directions have ended."""
+        try:
+            for half in self.halves:
+                half.pump()
+        except OSError:
+            self.close()
+            return
+        if all(half.done for half in self.halves):
+            self.close()
+
+    def close(self) -> None:
+        for half in self.halves:
+            if self._ends.pop(half.fd, None):
+                half.close()
+
+
+class _Half:
+    """One direction: from ``source`` through a pipe to ``target``. Edge-triggered: every event tries everything."""
+
+    def __init__(self, connection: _Connection, source: _socket.socket, target: _socket.socket) -> None:
+        self.connection = connection
+        self.fd = source.fileno()
+        self.done = False
+        self._source = source
+        self._target = target
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._inside = 0
+        self._ended = False
+
+    def ready(self, _events: int) -> None:
+        self.connection.pump()
+
+    def pump(self) -> None:
+        """Raises OSError if an end is broken."""
+        while not self.done:
+            moved = self._fill() + self._drain()
+            if self._ended and not self._inside:
+                self.done = True
+                try:
+                    self._target.shutdown(_socket.SHUT_WR)
+                except OSError:
+                    pass  # it is closed already
+            if not moved:
+                return
+
+    def _fill(self) -> int:
+        if self._ended or self._inside >= _CHUNK:
+            return 0
+        try:
+            moved = _splice(self.fd, self._pipe[1], _CHUNK - self._inside)
+        except OSError as problem:
+            if problem.errno in _AGAIN or problem.errno == errno.ENOTCONN:  # the server's end is still connecting
+                return 0
+            raise
+        self._ended = not moved
+        self._inside += moved
+        return moved
+
+    def _drain(self) -> int:
+        if not self._inside:
+            return 0
+        try:
+            moved = _splice(self._pipe[0], self._target.fileno(), self._inside)
+        except OSError as problem:
+            if problem.errno in _AGAIN or problem.errno == errno.ENOTCONN:
+                return 0
+            raise
+        self._inside -= moved
+        return moved
+
+    def close(self) -> None:
+        self._source.close()
+        for fd in self._pipe:
+            os.close(fd)
