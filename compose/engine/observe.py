@@ -142,10 +142,12 @@ def _volumes(roots: Roots, project: str, desired: Desired | None) -> tuple[Obser
 
 
 def _images(roots: Roots, desired: Desired | None) -> tuple[ObservedImage, ...]:
+    if desired is None:
+        return ()
     from runtime.images import store as images
 
     found: dict[str, ObservedImage] = {}
-    for service in desired.services if desired else ():
+    for service in desired.services:
         if service.image and service.image not in found:
             try:
                 image = images.resolve(roots, service.image)
