@@ -133,7 +133,7 @@ def test_a_failure_keeps_what_ran(project: MakeProject) -> None:
 
 def test_command_lines(project: MakeProject) -> None:
     app = project(SERVICE)
-    refused(app, "no such service: nope", command=("up", "-d", "nope"))
+    refused(app, "nope", command=("up", "-d", "nope"))
     refused(app, "--no-such", command=("up", "--no-such"))
     refused(app, "nonsense", command=("nonsense",))
     refused(app, "build", "not supported", command=("build",))

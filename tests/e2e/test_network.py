@@ -14,6 +14,10 @@ from tests.support.cli import Project, eventually
 pytestmark = pytest.mark.root
 
 HTTPD = 'command: ["httpd", "-f", "-p", "80", "-h", "/www"]\n    stop_signal: SIGKILL\n    volumes: ["./www:/www:ro"]'
+ECHO = (
+    "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 9)); "
+    "[s.sendto(*s.recvfrom(99)) for _ in iter(int, 1)]"
+)
 SLEEP = 'command: ["sleep", "1000"]\n    stop_signal: SIGKILL'
 
 
@@ -83,8 +87,8 @@ def test_udp_and_random_ports_and_ranges(project: MakeProject) -> None:
     app = project(f"""
 services:
   echo:
-    image: IMAGE
-    command: ["sh", "-c", "nc -u -l -p 9 -e cat"]
+    image: host
+    command: ["python3", "-S", "-c", "{ECHO}"]
     stop_signal: SIGKILL
     ports: ["127.0.0.1:{port}:9/udp"]
   web:
@@ -125,10 +129,10 @@ services:
     serving(app)
     app.up()
     gateway = app.sh("client", "ip route | awk '/default/ { print $3 }'")
-    assert app.sh("client", f"wget -T 3 -q -O - http://{gateway}:{port}/index.html") == "it works"
+    assert app.sh("client", f"wget -q -O - http://{gateway}:{port}/index.html") == "it works"
     for address in own_addresses():
-        assert app.sh("client", f"wget -T 3 -q -O - http://{address}:{port}/index.html") == "it works"
-        assert app.sh("web", f"wget -T 3 -q -O - http://{address}:{port}/index.html") == "it works"
+        assert app.sh("client", f"wget -q -O - http://{address}:{port}/index.html") == "it works"
+        assert app.sh("web", f"wget -q -O - http://{address}:{port}/index.html") == "it works"
 
 
 def test_two_networks(project: MakeProject) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import MakeProject
+from tests.support import world
 from tests.support.cli import Machine, eventually, kill
 
 pytestmark = pytest.mark.root
@@ -21,14 +22,28 @@ def reboot(machine: Machine, pids: list[int]) -> None:
     for pid in pids:
         kill(pid)
     for pid in pids:
-        eventually(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), 5, f"process {pid} ends")
+        eventually(lambda pid=pid: not world.is_running(pid), 5, f"process {pid} ends")
     machine.kill_ours()
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for point in sorted((point for point in points if point.startswith(machine.base)), reverse=True):
         subprocess.run(["umount", "-l", point], check=False)
+    forget_kernel_objects(world.instance(machine.run))
     shutil.rmtree(machine.run, ignore_errors=True)
 
 
+def forget_kernel_objects(instance: str) -> None:
+    """Links, rules and cgroups of the boot before."""
+    for name in os.listdir("/sys/class/net"):
+        alias = Path("/sys/class/net", name, "ifalias")
+        if alias.exists() and alias.read_text().startswith(f"{instance}:"):
+            subprocess.run(["ip", "link", "del", name], check=False)
+    subprocess.run(["nft", "delete", "table", "ip", instance], check=False)
+    for directory, _children, _files in os.walk("/sys/fs/cgroup", topdown=False):
+        if instance in directory:
+            os.rmdir(directory)
+
+
+@pytest.mark.skipif(not (shutil.which("ip") and shutil.which("nft")), reason="needs ip and nft to fake a reboot")
 def test_up_after_a_reboot(other_machine: Machine, project: MakeProject) -> None:
     app = project(
         """

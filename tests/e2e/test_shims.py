@@ -95,27 +95,19 @@ services:
 """)
     app.up()
     pid, shim = app.state("a")["pid"], app.state("a")["shim_pid"]
-    helper = [pid for pid, name in world.processes_of(app.machine.run).items() if "helper" in name]
+    helper = [pid for pid, name in world.processes_of(app.machine.run).items() if "help" in name]
     for one in helper:
         os.kill(one, 19)  # nobody can start the shim again before the application has ended
     try:
         kill(shim)
         with open(f"/proc/{pid}/root/tmp/go", "w"):
             pass
-        eventually(lambda: ended(pid), 5, "the application ends")
+        eventually(lambda: not world.is_running(pid), 5, "the application ends")
     finally:
         for one in helper:
             os.kill(one, 18)
     row = eventually(lambda: (row := app.row("a"))["State"] == "exited" and row, 5, "known to have ended")
     assert row["ExitCode"] == 3
-
-
-def ended(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
 
 
 def test_restart_always_goes_on_restarting(project: MakeProject) -> None:
@@ -154,7 +146,7 @@ services:
   b: *sleep
 """)
     app.up()
-    helpers = [pid for pid, name in world.processes_of(app.machine.run).items() if "helper" in name]
+    helpers = [pid for pid, name in world.processes_of(app.machine.run).items() if "help" in name]
     assert helpers
     for pid in helpers:
         kill(pid)
@@ -203,5 +195,5 @@ def test_all_of_ours_killed_then_down(other_machine: Machine, project: MakeProje
     pid = app.state("a")["pid"]
     other_machine.kill_ours()
     app.down()
-    assert not os.path.exists(f"/proc/{pid}")
+    assert not world.is_running(pid)
     assert app.rows() == []

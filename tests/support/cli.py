@@ -254,8 +254,9 @@ class Project:
         if failed and os.environ.get("PYCOMPOSE_KEEP_FAILED") == "1":
             print(f"kept: PYCOMPOSE_STATE_DIR={self.machine.state} PYCOMPOSE_RUN_DIR={self.machine.run} in {self.dir}")
             return
-        for words in (("down", "-v", "-t", "0", "--remove-orphans"), ("-f", "/dev/null", "down", "-v", "-t", "0")):
-            result = execute(self.argv(*words), cwd=str(self.dir), env=self.machine.environ(self.env))
+        down = self.argv("down", "-v", "-t", "0", "--remove-orphans")
+        for directory in (str(self.dir), "/"):  # with the file, and when it is a wrong one, from the labels alone
+            result = execute(down, cwd=directory, env=self.machine.environ(self.env))
             if result.code == 0:
                 return
         if not failed:
@@ -267,7 +268,7 @@ class Project:
         for path in sorted(self.dir.glob("*.y*ml")):
             print(f"--- {path.name}\n{path.read_text(errors='replace')}")
         for result in self.history[-6:]:
-            print(f"=== {result!r}")
+            print(f"=== {result!r}" if "json" not in result.argv else f"=== $ {' '.join(result.argv)} -> {result.code}")
         for words in (("ps", "-a"), ("plan",), ("logs", "-n", "20")):
             print(repr(execute(self.argv(*words), cwd=str(self.dir), env=self.machine.environ(self.env), timeout=10)))
         for path in sorted(Path(self.machine.run).glob("containers/*/state.json")):
@@ -329,7 +330,9 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self.master)
+        if self.master >= 0:
+            os.close(self.master)
+        self.master = -1
 
 
 _CONTROLLING = (

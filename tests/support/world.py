@@ -52,6 +52,12 @@ def processes_of(run: str) -> dict[int, str]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and not only its zombie."""
+    status = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return bool(status) and status[0] not in ("Z", "X")
+
+
 def _command_lines() -> list[tuple[int, str]]:
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [(pid, _read(f"/proc/{pid}/cmdline")) for pid in pids]
