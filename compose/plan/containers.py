@@ -243,15 +243,16 @@ class Writer:
     ) -> list[int]:
         """Bring a container that stays to running and connected; the last steps, or none."""
         target = Existing(container.id)
-        status, attached = container.status, tuple(one.network for one in container.endpoints)
-        if is_live(container):
+        halted = self.halted.get(container.id)
+        attached = () if halted else tuple(one.network for one in container.endpoints)
+        after = [*after, halted] if halted else list(after)
+        if is_live(container) and not halted:
             return self._mend(service, label, container, attached, after)
-        if status == "created" and container.supervised:
+        if container.status == "created" and container.supervised:
             steps = self._trim(service, label, target, attached, list(after))
             steps = self._connect(service, label, target, attached, steps) or steps
             return [self._start(service, label, target, reason or "created, not started", steps)]
         why = reason or _ended(container)
-        after = list(after)
         if attached:
             after = [self.builder.add(Disconnect(label, target), "left by its last run", after)]
         prepared = self.builder.add(PrepareContainer(label, target), why, [*after, *self._namespace_steps(service)])
@@ -337,10 +338,12 @@ class Writer:
 
 def _early(row: Decision, networks: Mapping[str, str]) -> list[tuple[ObservedContainer, str]]:
     """What of a decision is stopped before all else, and why."""
-    if isinstance(row, Keep):
-        return [(row.container, row.restart)] if row.restart else []
+    if isinstance(row, Keep) and row.restart:
+        return [(row.container, row.restart)]
     found: list[ObservedContainer] = []
-    if isinstance(row, Replace):
+    if isinstance(row, Keep):
+        found = [row.container]  # not running, perhaps still attached
+    elif isinstance(row, Replace):
         found = [one for one in (row.successor, row.old) if one is not None]
     elif isinstance(row, Retire):
         found = [row.container]
@@ -349,12 +352,13 @@ def _early(row: Decision, networks: Mapping[str, str]) -> list[tuple[ObservedCon
     return [
         (one, f"network {networks[endpoint.network]} is made anew")
         for one in found
-        for endpoint in one.endpoints[:1]
-        if endpoint.network in networks
+        if (endpoint := next((row for row in one.endpoints if row.network in networks), None)) is not None
     ]
 
 
 def _ended(container: ObservedContainer) -> str:
     if container.status == "created":
         return "created, not booted"
+    if is_live(container):
+        return "stopped for its network"
     return f"stopped with code {container.exit_code}"
