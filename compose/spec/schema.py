@@ -6,12 +6,11 @@ from typing import Any
 
 from compose.model import units
 from compose.spec import check as c
+from compose.spec import schema_parts as p
 from compose.spec import shorts as s
+from compose.spec import storage
 from compose.spec.check import Check, Kind
 from compose.spec.tree import BROKEN, Map, Path, Seq
-
-LABELS = c.pairs("")
-VARIABLES = c.pairs(None)
 
 
 def restart(value: Any, path: Path, check: Check) -> Any:
@@ -41,48 +40,8 @@ def pull_policy(value: Any, path: Path, check: Check) -> Any:
     )
 
 
-def build(value: Any, path: Path, check: Check) -> Any:
-    """How to build the image: the context, or a mapping."""
-    if isinstance(value, str):
-        result = Map()
-        result["context"] = value
-        return result
-    return _BUILD(value, path, check)
-
-
-def gpus(value: Any, path: Path, check: Check) -> Any:
-    if value == "all":
-        result, request = Seq(), Map()
-        request["count"] = -1
-        result.append(request)
-        return result
-    requests = c.items_of(_DEVICE_REQUEST)(value, path, check)
-    for request in requests if isinstance(requests, Seq) else ():
-        if isinstance(request, Map) and not request.keys() & {"count", "device_ids"}:
-            request["count"] = -1
-    return requests
-
-
-def _count(value: Any, path: Path, check: Check) -> Any:
-    return -1 if value == "all" else c.integer(value, path, check)
-
-
 def _null(kind: Kind) -> Kind:
     return lambda value, path, check: None if value is None else kind(value, path, check)
-
-
-def _build_secret(value: Any, path: Path, check: Check) -> Any:
-    return s.file_reference(value, path, check)
-
-
-def _ssh(value: Any, path: Path, check: Check) -> Any:
-    """Agents for the build, as a list of ``default`` or ``id=path``."""
-    agents = c.pairs(None)(value, path, check)
-    if agents is BROKEN:
-        return agents
-    result = Seq(agents.mark)
-    result.extend(key if item is None else f"{key}={item}" for key, item in agents.items())
-    return result
 
 
 def _swappiness(value: Any, path: Path, check: Check) -> Any:
@@ -91,136 +50,11 @@ def _swappiness(value: Any, path: Path, check: Check) -> Any:
     return result if result is BROKEN else str(result)
 
 
-ULIMITS = c.dictionary(s.ulimit)
-_BUILD = c.record(
-    {
-        "context": c.text,
-        "dockerfile": c.text,
-        "dockerfile_inline": c.text,
-        "entitlements": c.texts,
-        "args": VARIABLES,
-        "ssh": _ssh,
-        "labels": LABELS,
-        "cache_from": c.texts,
-        "cache_to": c.texts,
-        "no_cache": c.flag,
-        "no_cache_filter": c.text_list,
-        "additional_contexts": VARIABLES,
-        "network": c.text,
-        "provenance": c.anything,
-        "sbom": c.anything,
-        "pull": c.flag,
-        "target": c.text,
-        "shm_size": c.size,
-        "extra_hosts": s.extra_hosts,
-        "isolation": c.text,
-        "privileged": c.flag,
-        "secrets": c.items_of(_build_secret),
-        "tags": c.texts,
-        "ulimits": ULIMITS,
-        "platforms": c.texts,
-    },
-    what="the path of the context, or a mapping",
-)
-_DEVICE_REQUEST = c.record(
-    {
-        "capabilities": c.texts,
-        "driver": c.text,
-        "count": _count,
-        "device_ids": c.texts,
-        "options": LABELS,
-    }
-)
-HEALTHCHECK = c.record(
-    {
-        "disable": c.flag,
-        "interval": c.duration,
-        "retries": c.limited(c.integer, 0, 1 << 31),
-        "test": s.health_test,
-        "timeout": c.duration,
-        "start_period": c.duration,
-        "start_interval": c.duration,
-    }
-)
-_HOOK: dict[str, Kind] = {
-    "command": s.words,
-    "user": c.text,
-    "privileged": c.flag,
-    "working_dir": c.text,
-    "environment": VARIABLES,
-}
-HOOK = c.record(_HOOK)
-_UPDATE = c.record(
-    {
-        "parallelism": c.integer,
-        "delay": c.duration,
-        "failure_action": c.text,
-        "monitor": c.duration,
-        "max_failure_ratio": c.number,
-        "order": c.choice("start-first", "stop-first"),
-    }
-)
-_GENERIC = c.record({"discrete_resource_spec": c.record({"kind": c.text, "value": c.number})})
-DEPLOY = c.record(
-    {
-        "mode": c.text,
-        "endpoint_mode": c.text,
-        "replicas": c.limited(c.integer, 0, 10_000),
-        "labels": LABELS,
-        "rollback_config": _UPDATE,
-        "update_config": _UPDATE,
-        "resources": c.record(
-            {
-                "limits": c.record({"cpus": c.number, "memory": c.size, "pids": c.integer}),
-                "reservations": c.record(
-                    {
-                        "cpus": c.number,
-                        "memory": c.size,
-                        "generic_resources": c.items_of(_GENERIC),
-                        "devices": c.items_of(_DEVICE_REQUEST),
-                    }
-                ),
-            }
-        ),
-        "restart_policy": c.record(
-            {
-                "condition": c.choice("none", "on-failure", "any"),
-                "delay": c.duration,
-                "max_attempts": c.limited(c.integer, 0, 1 << 31),
-                "window": c.duration,
-            }
-        ),
-        "placement": c.record(
-            {
-                "constraints": c.texts,
-                "preferences": c.items_of(c.record({"spread": c.text})),
-                "max_replicas_per_node": c.integer,
-            }
-        ),
-    }
-)
-DEVELOP = c.record(
-    {
-        "watch": c.items_of(
-            c.record(
-                {
-                    "ignore": c.text_list,
-                    "include": c.text_list,
-                    "path": c.text,
-                    "action": c.choice("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
-                    "target": c.text,
-                    "exec": HOOK,
-                    "initial_sync": c.flag,
-                }
-            )
-        )
-    }
-)
 _WEIGHT = c.items_of(c.record({"path": c.text, "weight": c.integer}))
 _RATE = c.items_of(c.record({"path": c.text, "rate": c.size}))
 
 SERVICE: dict[str, Kind] = {
-    "annotations": LABELS,
+    "annotations": p.LABELS,
     "attach": c.flag,
     "blkio_config": c.record(
         {
@@ -232,7 +66,7 @@ SERVICE: dict[str, Kind] = {
             "weight_device": _WEIGHT,
         }
     ),
-    "build": build,
+    "build": p.build,
     "cap_add": c.texts,
     "cap_drop": c.texts,
     "cgroup": c.choice("host", "private"),
@@ -251,31 +85,31 @@ SERVICE: dict[str, Kind] = {
     "cpuset": c.text,
     "credential_spec": c.record({"config": c.text, "file": c.text, "registry": c.text}),
     "depends_on": s.depends_on,
-    "deploy": DEPLOY,
-    "develop": DEVELOP,
+    "deploy": p.DEPLOY,
+    "develop": p.DEVELOP,
     "device_cgroup_rules": c.texts,
-    "devices": c.items_of(s.device),
+    "devices": c.items_of(storage.device),
     "dns": c.text_list,
     "dns_opt": c.texts,
     "dns_search": c.text_list,
     "domainname": c.text,
     "entrypoint": s.words,
     "env_file": s.env_file,
-    "environment": VARIABLES,
+    "environment": p.VARIABLES,
     "expose": c.items_of(c.text_of),
     "extends": s.extends,
     "external_links": c.texts,
     "extra_hosts": s.extra_hosts,
-    "gpus": gpus,
+    "gpus": p.gpus,
     "group_add": c.items_of(c.text_of),
-    "healthcheck": HEALTHCHECK,
+    "healthcheck": p.HEALTHCHECK,
     "hostname": c.text,
     "image": c.text,
     "init": c.flag,
     "ipc": c.text,
     "isolation": c.text,
     "label_file": c.text_list,
-    "labels": LABELS,
+    "labels": p.LABELS,
     "links": c.texts,
     "logging": c.record({"driver": c.text, "options": c.pairs("")}),
     "mac_address": c.text,
@@ -292,9 +126,9 @@ SERVICE: dict[str, Kind] = {
     "pids_limit": c.integer,
     "platform": c.text,
     "ports": s.ports,
-    "post_start": c.items_of(HOOK),
-    "pre_start": c.items_of(c.record(_HOOK | {"image": c.text, "per_replica": c.flag})),
-    "pre_stop": c.items_of(HOOK),
+    "post_start": c.items_of(p.HOOK),
+    "pre_start": c.items_of(c.record(p.HOOK_FIELDS | {"image": c.text, "per_replica": c.flag})),
+    "pre_stop": c.items_of(p.HOOK),
     "privileged": c.flag,
     "profiles": c.texts,
     "provider": c.record({"type": c.text, "options": c.dictionary(c.anything)}),
@@ -310,16 +144,16 @@ SERVICE: dict[str, Kind] = {
     "stdin_open": c.flag,
     "stop_grace_period": c.duration,
     "stop_signal": c.text,
-    "storage_opt": LABELS,
+    "storage_opt": p.LABELS,
     "sysctls": c.pairs(""),
     "tmpfs": c.text_list,
     "tty": c.flag,
-    "ulimits": ULIMITS,
+    "ulimits": p.ULIMITS,
     "use_api_socket": c.flag,
     "user": c.text,
     "userns_mode": c.text,
     "uts": c.text,
-    "volumes": c.items_of(s.volume),
+    "volumes": c.items_of(storage.volume),
     "volumes_from": c.texts,
     "working_dir": c.text,
 }
@@ -336,21 +170,21 @@ NETWORK: dict[str, Kind] = {
     "enable_ipv4": c.flag,
     "enable_ipv6": c.flag,
     "attachable": c.flag,
-    "labels": LABELS,
+    "labels": p.LABELS,
 }
 VOLUME: dict[str, Kind] = {
     "name": c.text,
     "driver": c.text,
     "driver_opts": c.pairs(""),
     "external": s.external,
-    "labels": LABELS,
+    "labels": p.LABELS,
 }
 SECRET: dict[str, Kind] = {
     "name": c.text,
     "environment": c.text,
     "file": c.text,
     "external": s.external,
-    "labels": LABELS,
+    "labels": p.LABELS,
     "driver": c.text,
     "driver_opts": c.pairs(""),
     "template_driver": c.text,
@@ -361,7 +195,7 @@ CONFIG: dict[str, Kind] = {
     "environment": c.text,
     "file": c.text,
     "external": s.external,
-    "labels": LABELS,
+    "labels": p.LABELS,
     "template_driver": c.text,
 }
 INCLUDE = c.record({"path": c.text_list, "env_file": c.text_list, "project_directory": c.text})

@@ -1,14 +1,16 @@
-"""Attributes with a short syntax: each kind takes every way of writing it and gives the long one."""
+"""Attributes with a short syntax: each kind takes every way of writing it and gives the long one.
+
+Mounts and devices have theirs in storage.py.
+"""
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any
 
 from compose.model import units
 from compose.spec import check as c
 from compose.spec.check import Check
-from compose.spec.tree import BROKEN, Map, Path, Seq
+from compose.spec.tree import BROKEN, NOWHERE, Map, Path, Seq
 
 DEFAULT_CONDITION = "service_started"
 _CONDITIONS = (DEFAULT_CONDITION, "service_healthy", "service_completed_successfully")
@@ -48,14 +50,8 @@ def health_test(value: Any, path: Path, check: Check) -> Any:
     return result
 
 
-def _copy_of(source: Map, values: dict[str, Any], where: Any) -> Map:
-    result = Map(source.mark if isinstance(source, Map) else where)
-    for key, value in values.items():
-        result.put(key, value)
-    return result
-
-
-def _short(values: dict[str, Any], mark: Any) -> Map:
+def short(values: dict[str, Any], mark: Any = NOWHERE) -> Map:
+    """The long form of something written short."""
     result = Map(mark)
     result.update(values)
     return result
@@ -116,91 +112,7 @@ def _port_map(port: units.Port, mark: Any) -> Map:
     if port.published:
         result["published"] = port.published
     result["protocol"] = port.protocol
-    return _short(result, mark)
-
-
-_VOLUME_LABELS = c.pairs("")
-_VOLUME = c.record(
-    {
-        "type": c.choice("bind", "volume", "tmpfs", "image", "npipe", "cluster"),
-        "source": c.text,
-        "target": c.text,
-        "read_only": c.flag,
-        "consistency": c.text,
-        "bind": c.record(
-            {
-                "propagation": c.text,
-                "create_host_path": c.flag,
-                "recursive": c.choice("enabled", "disabled", "writable", "readonly"),
-                "selinux": c.choice("z", "Z"),
-            }
-        ),
-        "volume": c.record({"labels": _VOLUME_LABELS, "nocopy": c.flag, "subpath": c.text}),
-        "tmpfs": c.record({"size": c.size, "mode": c.octal_number}),
-        "image": c.record({"subpath": c.text}),
-    },
-    what="a volume such as data:/var/lib/data, or a mapping",
-)
-_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
-
-
-def volume(value: Any, path: Path, check: Check) -> Any:
-    """A mount of a service."""
-    if isinstance(value, str):
-        return _short_volume(value, path, check)
-    result = _VOLUME(value, path, check)
-    if result is BROKEN:
-        return result
-    if "type" not in result:
-        return check.problem(path, "a volume needs a type: bind, volume or tmpfs")
-    if not result.get("target"):
-        return check.problem(path, "a volume needs a target, the path in the container")
-    result["target"] = clean_path(result["target"])
-    if result["type"] == "bind":
-        bind = result.get("bind")
-        if not isinstance(bind, Map):
-            bind = Map(result.mark)
-            result["bind"] = bind
-        bind.setdefault("create_host_path", True)
-    return result
-
-
-def _short_volume(text: str, path: Path, check: Check) -> Any:
-    fields = text.split(":")
-    if len(text) > 1 and len(fields) > 3:
-        return check.problem(path, f'expected source:target:options, not "{text}"', hint="too many colons")
-    if not text or not all(fields[: 2 if len(fields) > 1 else 1]):
-        return check.problem(path, f'expected source:target:options, not "{text}"', hint="a part is empty")
-    if len(fields) == 1:
-        return _short({"type": "volume", "target": clean_path(text), "volume": Map()}, ("", 0, 0))
-    source, target, options = fields[0], fields[1], fields[2].split(",") if len(fields) == 3 else []
-    bind = source[0] in "./~\\"
-    result: dict[str, Any] = {"type": "bind" if bind else "volume", "source": source, "target": clean_path(target)}
-    bind_options, volume_options = Map(), Map()
-    for option in options:
-        if option == "ro":
-            result["read_only"] = True
-        elif option in _PROPAGATIONS:
-            bind_options["propagation"] = option
-        elif option in ("z", "Z"):
-            bind_options["selinux"] = option
-        elif option == "nocopy" and not bind:
-            volume_options["nocopy"] = True
-        elif option not in ("rw", "nocopy", "cached", "delegated", "consistent"):
-            check.warn(path, f'the volume option "{option}" is unknown and has no effect')
-    if bind:
-        bind_options["create_host_path"] = True
-    if bind_options:
-        result["bind"] = bind_options
-    if not bind:
-        result["volume"] = volume_options
-    return _short(result, ("", 0, 0))
-
-
-def clean_path(path: str) -> str:
-    """A container path without doubled slashes, dots and a slash at the end."""
-    cleaned = posixpath.normpath(path) if path else path
-    return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned
+    return short(result, mark)
 
 
 _FILE_REFERENCE = c.record(
@@ -212,41 +124,10 @@ _FILE_REFERENCE = c.record(
 def file_reference(value: Any, path: Path, check: Check) -> Any:
     """The use of a secret or config by a service."""
     if isinstance(value, str):
-        return _short({"source": value}, ("", 0, 0))
+        return short({"source": value})
     result = _FILE_REFERENCE(value, path, check)
     if result is not BROKEN and not result.get("source"):
         return check.problem(path, "needs a source, the name of a top-level secret or config")
-    return result
-
-
-_DEVICE = c.record(
-    {"source": c.text, "target": c.text, "permissions": c.text}, what="a device such as /dev/a:/dev/b:rwm"
-)
-
-
-def device(value: Any, path: Path, check: Check) -> Any:
-    """A device: ``host[:container[:permissions]]`` or a mapping."""
-    if isinstance(value, str):
-        fields = value.split(":")
-        if len(fields) > 3 or not fields[0]:
-            return check.problem(path, f'expected host:container:permissions, not "{value}"')
-        if len(fields) == 2 and fields[1] and set(fields[1]) <= set("rwm"):
-            fields.insert(1, "")
-        result = _short({"source": fields[0]}, ("", 0, 0))
-        if len(fields) > 1:
-            result["target"] = fields[1]
-        if len(fields) > 2:
-            result["permissions"] = fields[2]
-    else:
-        result = _DEVICE(value, path, check)
-        if result is BROKEN:
-            return result
-        if not result.get("source"):
-            return check.problem(path, "a device needs a source, its path on the host")
-    result["target"] = result.get("target") or result["source"]
-    result["permissions"] = result.get("permissions") or "rwm"
-    if not set(result["permissions"]) <= set("rwm"):
-        return check.problem(path, f'expected permissions of r, w and m, not "{result["permissions"]}"')
     return result
 
 
@@ -260,7 +141,7 @@ def depends_on(value: Any, path: Path, check: Check) -> Any:
     """Dependencies: a list of names, or a mapping name → condition."""
     if isinstance(value, Map):
         return c.dictionary(_DEPENDENCY)(value, path, check)
-    return _named(value, path, check, lambda mark: _short({"condition": DEFAULT_CONDITION, "required": True}, mark))
+    return _named(value, path, check, lambda mark: short({"condition": DEFAULT_CONDITION, "required": True}, mark))
 
 
 _ATTACHMENT = c.record(
@@ -297,7 +178,7 @@ def _named(value: Any, path: Path, check: Check, default: Any) -> Any:
 
 def extra_hosts(value: Any, path: Path, check: Check) -> Any:
     """Lines for /etc/hosts, as a list of ``name=address``."""
-    result = Seq(getattr(value, "mark", ("", 0, 0)))
+    result = Seq(value.mark)
     if isinstance(value, Map):
         for name, item in value.items():
             mark = value.marks[name][1]
@@ -344,7 +225,7 @@ def env_file(value: Any, path: Path, check: Check) -> Any:
 
     def one(item: Any, where: Path, check: Check) -> Any:
         if isinstance(item, str):
-            return _short({"path": item, "required": True}, ("", 0, 0))
+            return short({"path": item, "required": True})
         result = _ENV_FILE(item, where, check)
         if result is not BROKEN:
             if not result.get("path"):
@@ -367,7 +248,7 @@ def external(value: Any, path: Path, check: Check) -> Any:
 def extends(value: Any, path: Path, check: Check) -> Any:
     """The service to extend: a name, or a mapping with service and file."""
     if isinstance(value, str):
-        return _short({"service": value}, ("", 0, 0))
+        return short({"service": value})
     result = c.record({"service": c.text, "file": c.text}, what="the name of a service, or a mapping")(
         value, path, check
     )

@@ -7,13 +7,13 @@ NO_EFFECT = "no effect, as in docker compose"
 REFUSED = "refused: not supported yet"
 
 _DONE = """
-    attach blkio_config cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota cpu_shares cpus
-    cpuset depends_on deploy device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file
-    environment expose extends external_links extra_hosts group_add healthcheck hostname image init ipc label_file labels links logging
-    mac_address mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks oom_kill_disable
-    oom_score_adj pid pids_limit platform ports privileged profiles pull_policy read_only restart scale secrets
-    security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user uts userns_mode
-    volumes volumes_from working_dir
+    attach blkio_config cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota
+    cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt dns_search domainname
+    entrypoint env_file environment expose extends external_links extra_hosts group_add healthcheck hostname image
+    init ipc label_file labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
+    network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports privileged profiles
+    pull_policy read_only restart scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal
+    sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
 """
 _NO_EFFECT = "annotations develop runtime isolation"
 _REFUSED = """
@@ -89,6 +89,8 @@ TOP: dict[str, str] = {
     "models": REFUSED,
     "version": NO_EFFECT,
 }
+# Drivers of top-level resources; external ones are taken as they are.
+DRIVERS = {"networks": ("bridge", "default"), "volumes": ("local",)}
 
 
 def table() -> str:
@@ -101,7 +103,10 @@ def table() -> str:
     rows = [(f"services.*.{key}", status) for key, status in {**SERVICE, **NESTED}.items()]
     for key, values in VALUES.items():
         rows += [(f"services.*.{key}: {'anything else' if value == '*' else value}", s) for value, s in values.items()]
-    for title, part in (("Top level", list(TOP.items())), ("Services", sorted(rows))):
+    top = [*TOP.items()]
+    for section, drivers in DRIVERS.items():
+        top += [(f"{section}.*.driver: {' or '.join(drivers)}", DONE), (f"{section}.*.driver: anything else", REFUSED)]
+    for title, part in (("Top level", top), ("Services", sorted(rows))):
         lines += [f"## {title}", "", "| attribute | status |", "|---|---|"]
         lines += [f"| `{name}` | {status} |" for name, status in part] + [""]
     return "\n".join(lines)

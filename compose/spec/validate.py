@@ -248,6 +248,10 @@ def refuse_unsupported(root: Map, report: Report) -> None:
             for pattern in support.NESTED:
                 _refuse_nested(root, ("services", name), pattern.split("."), service, support.NESTED[pattern], report)
             _refuse_values(root, name, service, report)
+    for section, drivers in support.DRIVERS.items():
+        for name, item in root[section].items():
+            if not item.get("external") and item.get("driver", drivers[0]) not in drivers:
+                _refuse(root, (section, name, "driver"), report, f'"{item["driver"]}"')
     if root.get("models"):
         _refuse(root, ("models",), report)
 
