@@ -6,7 +6,8 @@ and below the resolved directory everything is one name relative to a descriptor
 - a file goes to the name given, or into the directory that has this name; a name that ends in "/" must be one;
 - a directory goes into an existing directory, or becomes a new one; a source that ends in "/." means its content;
 - a symlink as the source is copied as a link, unless ``follow``; one as the destination is followed;
-- copies belong to root in the container and to the caller outside, unless ``archive`` keeps numeric owners.
+- copies into a container keep their numeric owner (as measured with docker 28, whatever its manual says); copies out
+  of it belong to the caller, without set-id bits and devices, unless ``archive`` keeps all of that.
 """
 
 from __future__ import annotations
@@ -78,12 +79,21 @@ class Place:
         os.close(self.parent)
 
 
-def copy_to(root_fd: int, source: str | BinaryIO, dest: str, *, archive: bool = False, follow: bool = False) -> None:
+def copy_to(
+    root_fd: int,
+    source: str | BinaryIO,
+    dest: str,
+    *,
+    archive: bool = False,
+    follow: bool = False,
+    owner: tuple[int, int] | None = None,
+) -> None:
     """Copy a host path, or the tar archive that an open file gives, to ``dest`` in the container.
 
+    ``owner``: with ``archive``, the (uid, gid) of all that is copied: docker's -a gives it to the container's user.
     Raises NotFound when the source or the destination's directory is missing, RuntimeFault otherwise.
     """
-    owner = None if archive else (0, 0)
+    owner = owner if archive else None
     target = Place(root_fd, dest, True, f"{dest} in the container")
     try:
         if not isinstance(source, str):

@@ -52,7 +52,7 @@ class Found:
 def load_archive(roots: Roots, source: str | int) -> list[Image]:
     """See :func:`runtime.images.store.load_archive`."""
     shown = source if isinstance(source, str) and source != "-" else "standard input"
-    with Failing(roots, f"load images from {shown}"), Staging(roots) as staging:
+    with Failing(roots, f"load images from {shown}", shown), Staging(roots) as staging:
         if isinstance(source, str) and os.path.isdir(source):
             with open_members(source, staging.path) as members:
                 return _load(staging, members)

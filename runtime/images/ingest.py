@@ -243,16 +243,20 @@ def write_reference(roots: Roots, image: Image, reference: Reference) -> Image:
 
 
 class Failing:
-    """Turns OSError into one clear fault about ``what``; a context manager."""
+    """Turns OSError into one clear fault about ``what``, and names the archive in BadArchive; a context manager."""
 
-    def __init__(self, roots: Roots, what: str) -> None:
+    def __init__(self, roots: Roots, what: str, archive: str = "") -> None:
         self._roots = roots
         self._what = what
+        self._archive = archive
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        prefix, _, reason = getattr(error, "message", "").partition(" archive: ")
+        if isinstance(error, BadArchive) and reason and self._archive:
+            raise BadArchive(f"{prefix} {self._archive!r}: {reason}", error.hint) from error
         if not isinstance(error, OSError):
             return
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -270,7 +274,7 @@ def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, ch
     config: dict[str, Any] = apply_changes({}, changes)
     file, close = open_source(source)
     try:
-        with Failing(roots, f"import image {name.familiar!r}"), Staging(roots) as staging:
+        with Failing(roots, f"import image {name.familiar!r}", _shown(source)), Staging(roots) as staging:
             layer = staging.add_layer(decompress(chunks_of(file)), ())
             same = _same_image(roots, name, layer, config)
             if same is not None:
@@ -279,6 +283,10 @@ def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, ch
     finally:
         if close:
             close.close()
+
+
+def _shown(source: object) -> str:
+    return source if isinstance(source, str) and source != "-" else "standard input"
 
 
 def _same_image(roots: Roots, name: Reference, layer: Layer, config: dict[str, Any]) -> Image | None:

@@ -12,6 +12,7 @@ from runtime.images.tar_fields import (
     check_name,
     decimal,
     device,
+    has_checksum,
     ident,
     mtime_ns,
     number,
@@ -21,7 +22,6 @@ from runtime.images.tar_fields import (
     show,
     sparse_pairs,
     truncated,
-    verify_checksum,
     xattrs_of,
 )
 from runtime.record import record
@@ -133,7 +133,12 @@ class TarReader:
                 self.source.drain()
                 return
             self._count()
-            verify_checksum(header)
+            if not has_checksum(header):
+                raise BadArchive(
+                    "cannot unpack archive: it is no tar archive"
+                    if self.entries == 1
+                    else "cannot unpack archive: a header's checksum is wrong"
+                )
             kind = header[156:157]
             if kind in (b"L", b"K"):
                 pax["path" if kind == b"L" else "linkpath"] = self._meta(header).partition(b"\0")[0]

@@ -24,11 +24,14 @@ def show(name: bytes) -> str:
     return repr(name[:200].decode("utf-8", "backslashreplace"))
 
 
-def verify_checksum(header: bytes) -> None:
-    stored = number(header[148:156])
+def has_checksum(header: bytes) -> bool:
+    """Whether a header's checksum is right, over unsigned bytes or, as some old programs wrote it, signed ones."""
+    text = header[148:156].strip(b" \0")
+    if not text or text.strip(b"01234567"):
+        return False
     rest = header[:148] + b"        " + header[156:]
-    if sum(rest) != stored and sum(byte - 256 if byte > 127 else byte for byte in rest) != stored:
-        raise BadArchive("cannot unpack archive: a header's checksum is wrong", "is this a tar archive?")
+    stored = int(text, 8)
+    return stored == sum(rest) or stored == sum(byte - 256 if byte > 127 else byte for byte in rest)
 
 
 def number(field: bytes) -> int:
@@ -41,13 +44,13 @@ def number(field: bytes) -> int:
     if not text:
         return 0
     if text.strip(b"01234567"):
-        raise BadArchive(f"cannot unpack archive: {text!r} is not an octal number")
+        raise BadArchive(f"cannot unpack archive: {show(text)} is not an octal number")
     return int(text, 8)
 
 
 def decimal(text: bytes) -> int:
     if not text.isdigit() or len(text) > 20:
-        raise BadArchive(f"cannot unpack archive: {text[:32]!r} is not a number")
+        raise BadArchive(f"cannot unpack archive: {show(text[:32])} is not a number")
     return _bounded(int(text))
 
 

@@ -70,7 +70,7 @@ def test_a_file_into(fd: int, root: Path, host: Path, dest: str, where: str) -> 
     copy_to(fd, str(host / "f"), dest)
     assert (root / where).read_text() == "F"
     info = os.stat(root / where)
-    assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (0, 0, 0o640)
+    assert (info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode)) == (1234, 1235, 0o640)
     assert info.st_mtime_ns == os.stat(host / "f").st_mtime_ns
     assert (root / "to-dir").is_symlink() and (root / "to-file").is_symlink() and (root / "dangling").is_symlink()
 
@@ -119,8 +119,8 @@ def test_a_directory_merges_and_types_do_not_clash(fd: int, root: Path, host: Pa
 
 
 def test_archive_and_follow(fd: int, root: Path, host: Path) -> None:
-    copy_to(fd, str(host / "f"), "/a", archive=True)
-    assert (os.stat(root / "a").st_uid, os.stat(root / "a").st_gid) == (1234, 1235)
+    copy_to(fd, str(host / "f"), "/a", archive=True, owner=(33, 34))
+    assert (os.stat(root / "a").st_uid, os.stat(root / "a").st_gid) == (33, 34)
     copy_to(fd, str(host / "lf"), "/b")
     assert os.readlink(root / "b") == "f"
     copy_to(fd, str(host / "lf"), "/c", follow=True)
@@ -142,9 +142,9 @@ def test_a_tar_stream_into(fd: int, root: Path, host: Path) -> None:
     raw = subprocess.run(["tar", "-C", str(host), "-czf", "-", "src", "f"], stdout=subprocess.PIPE, check=True).stdout
     copy_to(fd, io.BytesIO(raw), "/to-dir")
     assert (root / "dir/src/sub/deep").read_text() == "deep"
-    assert os.stat(root / "dir/f").st_uid == 0
-    copy_to(fd, io.BytesIO(raw), "/dir", archive=True)
     assert os.stat(root / "dir/f").st_uid == 1234
+    copy_to(fd, io.BytesIO(raw), "/dir", archive=True, owner=(0, 0))
+    assert os.stat(root / "dir/f").st_uid == 0
     for dest in ("/none", "/file"):
         with pytest.raises(NotFound, match="cannot unpack an archive"):
             copy_to(fd, io.BytesIO(raw), dest)

@@ -226,7 +226,7 @@ def test_damaged_content(roots: Roots, tmp_path: Path, what: str) -> None:
     ],
 )
 def test_hostile_configurations(roots: Roots, tmp_path: Path, change: dict[str, Any]) -> None:
-    with pytest.raises(BadArchive, match="cannot load archive"):
+    with pytest.raises(BadArchive, match="cannot load "):
         load(roots, tmp_path, make_tar(*old_form(["x"], LAYERS, config_of(*LAYERS, **change))))
     nothing_left(roots)
 
@@ -269,7 +269,7 @@ def test_links_of_a_directory_do_not_lead_out(roots: Roots, tmp_path: Path, cana
     ],
 )  # fmt: skip
 def test_malformed_archives(roots: Roots, tmp_path: Path, files: dict[str, bytes]) -> None:
-    with pytest.raises(BadArchive, match="cannot load archive"):
+    with pytest.raises(BadArchive, match="cannot load "):
         load(roots, tmp_path, as_tar(files))
 
 

@@ -298,3 +298,14 @@ def test_errors_of_the_disk_keep_their_reason(roots: Roots, monkeypatch: pytest.
     with pytest.raises(RuntimeFault, match="cannot import image 'x:latest': Input/output error"):
         store.import_rootfs(roots, io.BytesIO(make_tar(member("a"))), "x")
     assert store.list_images(roots) == []
+
+
+def test_a_file_that_is_no_archive_is_named(roots: Roots, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, not an archive\n" * 100)
+    for call in (lambda: store.import_rootfs(roots, str(path), "x"), lambda: store.load_archive(roots, str(path))):
+        with pytest.raises(BadArchive) as caught:
+            call()
+        assert caught.value.message == f"cannot unpack '{path}': it is no tar archive"
+    with pytest.raises(BadArchive, match="cannot unpack 'standard input': it is no tar archive"):
+        store.import_rootfs(roots, io.BytesIO(path.read_bytes()), "x")
