@@ -200,23 +200,35 @@ def open_inside(root: int, path: str, *, strict: bool = False) -> int:
     return m.openat2(root, os.fsencode(path.lstrip("/")) or b".", _PATH, _STRICT if strict else _INSIDE)
 
 
-def ensure_inside(root: int, path: str, *, directory: bool, strict: bool = False) -> int:
-    """As :func:`open_inside`, but what is missing is made: directories, at the end a directory or an empty file."""
+def ensure_inside(root: int, path: str, *, directory: bool, strict: bool = False, links: int = 0) -> int:
+    """As :func:`open_inside`, but what is missing is made: directories, at the end a directory or an empty file.
+
+    A dangling link (an image's /etc/resolv.conf into /run is common) is followed below the root, by hand, since the
+    kernel follows only to what exists.
+    """
     try:
         return open_inside(root, path, strict=strict)
     except FileNotFoundError:
         pass
     parent, _, name = path.rstrip("/").rpartition("/")
-    above = ensure_inside(root, parent, directory=True, strict=strict) if parent else os.dup(root)
+    if name in ("", ".", ".."):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    above = ensure_inside(root, parent, directory=True, strict=strict, links=links) if parent else os.dup(root)
     try:
         _create(above, os.fsencode(name), directory)
         return m.openat2(above, os.fsencode(name), _PATH | os.O_NOFOLLOW, _BENEATH)
+    except FileExistsError:
+        if strict or links > 20:
+            raise
+        target = os.readlink(name, dir_fd=above)
+        followed = target if target.startswith("/") else f"{parent}/{target}"
+        return ensure_inside(root, followed, directory=directory, links=links + 1)
     finally:
         os.close(above)
 
 
 def _create(parent: int, name: bytes, directory: bool) -> None:
-    """By handle and without following: a dangling link at ``name`` fails instead of reaching out of the root."""
+    """By handle and without following: a dangling link at ``name`` is an error (EEXIST)."""
     if directory:
         os.mkdir(name, 0o755, dir_fd=parent)
     else:

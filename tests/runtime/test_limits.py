@@ -52,7 +52,7 @@ def test_a_file_is_no_device(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(RuntimeFault, match="it is not a device node"):
         devices.node_from_host(Device("/dev/x", str(tmp_path / "file")))
-    with pytest.raises(RuntimeFault, match="(?i)no such file"):
+    with pytest.raises(RuntimeFault, match=r"(?i)no such file"):
         devices.node_from_host(Device("/dev/x", str(tmp_path / "nothing")))
 
 
