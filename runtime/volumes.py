@@ -1,7 +1,7 @@
 """Named and anonymous volumes: directories under the state root. Format: docs/formats/volumes.md.
 
 A volume is ``volumes/NAME/`` with ``volume.json`` (what it is), ``_data`` (its content) and marks of its first filling.
-Creating is one rename of a finished directory, removing one rename into the trash: no half volume is ever seen.
+Creating is one rename of a finished directory, removing one rename out of the way: no half volume is ever seen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import time
 
 from runtime.errors import Conflict, NotFound, RuntimeFault
-from runtime.paths import trash_dir
 from runtime.record import EMPTY, record, to_plain
 from runtime.spec import Mount
 from runtime.tree import open_directory, remove_tree, write_durable
@@ -103,8 +102,7 @@ def _check_options(name: str, options: Mapping[str, str]) -> None:
 def _create(roots: Roots, volume: Volume) -> Volume:
     """Build the directory aside and rename it into place; the first of two at once wins."""
     home = _home(roots, volume.name)
-    # a name that no volume can have, and short whatever the volume's name is
-    aside = f"{volumes_dir(roots)}/+{os.getpid()}-{os.urandom(6).hex()}"
+    aside = _aside(roots)
     try:
         os.makedirs(volumes_dir(roots), 0o700, exist_ok=True)
         os.mkdir(aside, 0o700)
@@ -153,37 +151,42 @@ def list_volumes(roots: Roots) -> list[Volume]:
 
 
 def remove_volume(roots: Roots, name: str) -> None:
-    """Remove a volume with its content (not the directory of the host that a bind volume names). Raises NotFound."""
+    """Remove a volume with its content (not the directory of the host that a bind volume names). Raises NotFound.
+
+    Not by way of the common trash: what is mounted inside a volume must not be emptied with it.
+    """
     home = _home(roots, name)
     if not os.path.isdir(home):
         raise NotFound(f"cannot find volume {name!r}")
     release(roots, name)
-    trash = f"{trash_dir(roots)}/volume-{os.getpid()}-{os.urandom(6).hex()}"
+    aside = _aside(roots)
     try:
-        os.makedirs(trash_dir(roots), 0o700, exist_ok=True)
-        os.rename(home, trash)
+        os.rename(home, aside)
     except FileNotFoundError:
         return
     except OSError as error:
         raise RuntimeFault(f"cannot remove volume {name!r}: {error.strerror}") from error
     try:
-        remove_tree(trash)
+        remove_tree(aside)
     except OSError as error:
         reason = "something is mounted in it" if error.errno == errno.EBUSY else error.strerror
-        raise RuntimeFault(f"cannot remove all of volume {name!r}: {reason}", f"the rest is in {trash}") from error
+        raise RuntimeFault(f"cannot remove all of volume {name!r}: {reason}", f"the rest is in {aside}") from error
+    sweep(roots)
+
+
+def _aside(roots: Roots) -> str:
+    """A path beside the volumes that no volume can have, for one that is being made or removed."""
+    return f"{volumes_dir(roots)}/+{os.getpid()}-{os.urandom(6).hex()}"
 
 
 def sweep(roots: Roots) -> None:
-    """Remove what killed commands left: half-made and half-removed volumes. Call it when nothing is in a hurry."""
-    for directory, prefix in ((volumes_dir(roots), "+"), (trash_dir(roots), "volume-")):
-        try:
-            names = os.listdir(directory)
-        except FileNotFoundError:
-            continue
-        for name in names:
-            pid = name.removeprefix(prefix).partition("-")[0]
-            if name.startswith(prefix) and not os.path.exists(f"/proc/{pid}"):
-                remove_tree(f"{directory}/{name}")
+    """Remove what killed commands left: half-made and half-removed volumes."""
+    for name in os.listdir(volumes_dir(roots)):
+        if name.startswith("+") and not os.path.exists(f"/proc/{name[1:].partition('-')[0]}"):
+            try:
+                remove_tree(f"{volumes_dir(roots)}/{name}")
+            except OSError:  # something is mounted inside: the user was told
+                continue
 
 
 def mountpoint(roots: Roots, volume: Volume) -> str:

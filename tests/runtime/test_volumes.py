@@ -12,7 +12,7 @@ import pytest
 
 from runtime import volumes
 from runtime.errors import Conflict, NotFound, RuntimeFault
-from runtime.paths import Roots, trash_dir
+from runtime.paths import Roots
 from runtime.spec import Rootfs
 from runtime.volume_mount import split_options
 
@@ -94,7 +94,7 @@ def test_remove(roots: Roots) -> None:
     (data_of(roots, "v") / "d").mkdir()
     (data_of(roots, "v") / "d/f").write_text("x")
     volumes.remove_volume(roots, "v")
-    assert os.listdir(volumes.volumes_dir(roots)) == os.listdir(trash_dir(roots)) == []
+    assert os.listdir(volumes.volumes_dir(roots)) == []
     for call in (volumes.get_volume, volumes.remove_volume):
         with pytest.raises(NotFound, match="cannot find volume 'v'"):
             call(roots, "v")
@@ -111,6 +111,8 @@ def test_remove_never_enters_a_mount(roots: Roots, tmp_path: Path) -> None:
     try:
         with pytest.raises(RuntimeFault, match="something is mounted in it"):
             volumes.remove_volume(roots, "v")
+        volumes.create_volume(roots, "other")
+        volumes.remove_volume(roots, "other")  # sweeps, but not this
         assert (precious / "file").read_text() == "keep"
     finally:
         for line in Path("/proc/self/mounts").read_text().splitlines():
@@ -271,3 +273,14 @@ def test_options(roots: Roots) -> None:
     with pytest.raises(Conflict, match="other driver options"):
         volumes.create_volume(roots, "o", {}, {"type": "tmpfs", "device": "tmpfs"})
     assert split_options("size=1m,ro,nosuid,uid=5,rw") == (2, "size=1m,uid=5")
+
+
+def test_what_killed_commands_left_is_swept(roots: Roots) -> None:
+    volumes.create_volume(roots, "v")
+    child = subprocess.Popen(["true"])
+    child.wait()
+    for name in (f"+{child.pid}-dead", f"+{os.getpid()}-alive"):
+        os.makedirs(f"{volumes.volumes_dir(roots)}/{name}/_data/x")
+    volumes.sweep(roots)
+    assert sorted(os.listdir(volumes.volumes_dir(roots))) == [f"+{os.getpid()}-alive", "v"]
+    assert [volume.name for volume in volumes.list_volumes(roots)] == ["v"]
