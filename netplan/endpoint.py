@@ -54,6 +54,7 @@ def attach(store: Store, spec: EndpointSpec, netns_fd: int) -> tuple[Endpoint, t
         if not wired:
             row = _add_links(store, on, row, netns_fd)
         nsid = _set_up_inside(store, on, row, netns_fd)
+        firewall.ensure_network(store, on)
         firewall.publish(store, row)
         _forget_udp(store, row)
         _finish(store, spec, nsid)
@@ -125,13 +126,19 @@ def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRo
         _check_mac(store, spec, mac)
         if mac != ipam.derived_mac(address):
             store.note_own_macs(on.id)
+        link = store.next_link()
         ports, fds = publish.reserve(store, on, spec)
         row = EndpointRow(
-            *(spec.container, spec.network, spec.interface, store.next_link(), address, mac, spec.names, spec.links),
+            *(spec.container, spec.network, spec.interface, link, address, mac, spec.names, spec.links),
             *(spec.default_route, _wanted(spec), False, -1, ports),
         )
-        store.add_endpoint(row)
-        store.publish(row)
+        try:
+            store.add_endpoint(row)
+            store.publish(row)
+        except BaseException:
+            for fd in fds:
+                os.close(fd)
+            raise
     return row, fds, False
 
 
@@ -288,13 +295,13 @@ def _finish(store: Store, spec: EndpointSpec, nsid: int) -> None:
 def _delete_links(store: Store, rows: list[EndpointRow]) -> None:
     """Delete the links whose namespace is alive. The namespace is asked for first: while the kernel takes a dead one
     apart, any question about a link waits for that (20 ms)."""
-    groups = {row.name: row for row in store.networks()}
+    groups = {entry.name: entry for entry in store.networks()}
     found = []
     for row in rows:
         if row.nsid >= 0 and not rtnl.namespace_alive(store.route, row.nsid):
             continue
-        link = rtnl.link_of(store.route, row.link)
-        if link and _is_ours(store, link, row, groups[row.network]) and rtnl.namespace_alive(store.route, link.peer_ns):
+        on, link = groups.get(row.network), rtnl.link_of(store.route, row.link)
+        if on and link and _is_ours(store, link, row, on) and rtnl.namespace_alive(store.route, link.peer_ns):
             found.append(link)
     # The row's own number serves as the group: nothing else has it.
     host.delete_together(store.route, found, rows[0].link)

@@ -101,5 +101,5 @@ def sweep_links(store: Store) -> None:
     mark = f"{store.instance}:"
     found = [link for link in rtnl.links(store.route) if link.alias.startswith(mark)]
     lost = [link for link in found if link.alias[len(mark) :][:12] not in known]
-    for link in lost:
-        store.route.run(f"delete link {link.name}", rtnl.delete_link(link.index))
+    if lost:
+        delete_together(store.route, lost, lost[0].index)  # an index of ours is nobody's group

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ctypes import CDLL
+
 _NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc: list[CDLL] = []
+
+
+def _call(name: str, *arguments: int) -> None:
+    """A call of libc that gives 0 or an error number. ctypes is imported at the first one: it takes milliseconds, and
+    commands that only read the store need none."""
+    import ctypes
+
+    if not _libc:
+        _libc.append(ctypes.CDLL(None, use_errno=True))
+    if getattr(_libc[0], name)(*arguments):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
 
 
 def setns(fd: int) -> None:
     """setns(2) for network namespaces. Raises OSError."""
-    if _libc.setns(fd, _NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "setns")
+    _call("setns", fd, _NEWNET)
 
 
 def unshare() -> None:
     """A new network namespace for the calling thread (unshare(2)). Raises OSError."""
-    if _libc.unshare(_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "unshare")
+    _call("unshare", _NEWNET)
 
 
 class inside:

@@ -92,6 +92,13 @@ def remove_all(store: Store, networks: list[str]) -> None:
         _teardown(store, rows)
 
 
+def repair(store: Store, project: str = "") -> None:
+    """Make the kernel agree with the store again for the networks of a project, or all: what another firewall's
+    restart or a stray ``ip link del`` has taken is put back. About 0.3 ms per network if nothing is missing."""
+    for row in store.networks(project):
+        ensure(store, row)
+
+
 def ensure(store: Store, row: NetworkRow) -> NetworkRow:
     """Make the kernel agree with the row; returns it with the index it has now."""
     row = _ensure_bridge(store, row)
@@ -304,6 +311,8 @@ def _teardown(store: Store, rows: list[NetworkRow]) -> None:
         left = [row for row in rows if nft.has_chain(store.filter, nft.INET4, store.instance, f"nat-{row.bridge}")]
         if left:  # another process built the table again from rows that were still there
             firewall.remove_networks(store, left)
+        late = [endpoint for row in rows for endpoint in store.endpoints(network=row.name)]
+        firewall.withdraw(store, [endpoint for endpoint in late if endpoint not in endpoints])
         for row in rows:
             store.route.attempt(rtnl.release(*row.range.subnet, CLAIMS))
             store.drop_network(row.name)

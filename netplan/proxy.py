@@ -8,7 +8,6 @@ epoll loop, with one descriptor of its own.
 from __future__ import annotations
 
 import _socket
-import ctypes
 import errno
 import os
 import select
@@ -16,19 +15,9 @@ import select
 from netplan.store import open_store
 
 _CHUNK = 1 << 16
-_FLAGS = 0x01 | 0x02  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+_FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _BACKLOG = 128
 _AGAIN = (errno.EAGAIN, errno.EINTR)
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _splice(source: int, target: int, length: int) -> int:
-    """splice(2) of up to ``length`` bytes. Raises OSError. (os.splice is of Python 3.10 but not on every build.)"""
-    moved = int(_libc.splice(source, None, target, None, ctypes.c_size_t(length), _FLAGS))
-    if moved < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return moved
 
 
 class Proxy:
@@ -178,7 +167,7 @@ class _Half:
         if self._ended or self._inside >= _CHUNK:
             return 0
         try:
-            moved = _splice(self.fd, self._pipe[1], _CHUNK - self._inside)
+            moved = os.splice(self.fd, self._pipe[1], _CHUNK - self._inside, flags=_FLAGS)
         except OSError as problem:
             if problem.errno in _AGAIN or problem.errno == errno.ENOTCONN:  # the server's end is still connecting
                 return 0
@@ -191,7 +180,7 @@ class _Half:
         if not self._inside:
             return 0
         try:
-            moved = _splice(self._pipe[0], self._target.fileno(), self._inside)
+            moved = os.splice(self._pipe[0], self._target.fileno(), self._inside, flags=_FLAGS)
         except OSError as problem:
             if problem.errno in _AGAIN or problem.errno == errno.ENOTCONN:
                 return 0

@@ -9,10 +9,11 @@ is refused at once and goes on to IPv4.
 from __future__ import annotations
 
 import _socket
-import ctypes
 import errno
 import json
 import os
+from array import array
+from struct import pack
 
 from netplan import owners
 from netplan.errors import NetworkFault, PortInUse
@@ -200,9 +201,8 @@ def bind(address: str, number: int, protocol: str, reuse: bool = True) -> int:
 
 def _drop_everything(sock: _socket.socket) -> None:
     """A classic BPF program of one instruction: return 0 bytes (SO_ATTACH_FILTER)."""
-    program = ctypes.create_string_buffer(b"\x06\0\0\0\0\0\0\0", 8)
-    filter_ = (1).to_bytes(2, "little").ljust(8, b"\0") + ctypes.addressof(program).to_bytes(8, "little")
-    sock.setsockopt(_socket.SOL_SOCKET, _ATTACH_FILTER, filter_)
+    program = array("B", pack("=HBBI", 6, 0, 0, 0))  # struct sock_filter: BPF_RET | BPF_K
+    sock.setsockopt(_socket.SOL_SOCKET, _ATTACH_FILTER, pack("@HP", 1, program.buffer_info()[0]))
 
 
 def reserve_again(ports: Iterable[PublishedPort]) -> list[int]:

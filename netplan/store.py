@@ -195,13 +195,26 @@ class Store:
         self._depth -= 1
         try:
             if not self._depth:
-                self._database.execute("ROLLBACK" if kind else "COMMIT")
+                self._end(failed=kind is not None)
         finally:
             self._lock.release()
 
+    def _end(self, failed: bool) -> None:
+        try:
+            self._database.execute("ROLLBACK" if failed else "COMMIT")
+        except _sqlite3.Error as problem:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            if not failed:
+                raise NetworkFault(f"cannot write {self.path}: {problem}") from None
+
     def execute(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement. Raises NetworkFault if the database cannot be read or written."""
         with self._lock:
-            return self._database.execute(statement, tuple(values)).fetchall()
+            try:
+                return self._database.execute(statement, tuple(values)).fetchall()
+            except _sqlite3.OperationalError as problem:
+                raise NetworkFault(f"cannot use {self.path}: {problem}") from None
 
     def version(self) -> int:
         """A number that changes when another connection has written (PRAGMA data_version)."""
@@ -337,7 +350,9 @@ def open_store(run_dir: str, instance: str, *, create: bool = True) -> Store:
             database.execute(f"PRAGMA {pragma}").fetchall()
         return Store(path, instance, database, _prepare(database, instance))
     except _sqlite3.Error as problem:
-        raise NetworkFault(f"cannot open {path}: {problem}", "remove the file; running containers reconnect") from None
+        raise NetworkFault(
+            f"cannot open {path}: {problem}", "stop the containers, remove the file and start them again"
+        ) from None
     finally:
         os.close(turn)
 

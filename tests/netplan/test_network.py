@@ -11,7 +11,7 @@ import pytest
 from netplan import host as host_module
 from netplan.endpoint import detach
 from netplan.errors import AddressInUse, NetworkFault, NetworkInUse, NetworkNotFound, PoolExhausted
-from netplan.network import CLAIMS, create_network, get_network, list_networks, remove_all, remove_network
+from netplan.network import CLAIMS, create_network, get_network, list_networks, remove_all, remove_network, repair
 from netplan.spec import NetworkSpec, SubnetSpec
 from netplan.store import open_store
 from tests.netplan.support import INSTANCE, Host, in_child, new_namespace, private_host, run
@@ -189,8 +189,14 @@ def test_a_deleted_bridge_and_flushed_rules_come_back(host: Host) -> None:
     assert host.network() == network
     assert ask("127.0.0.1", 8080, timeout=3).startswith("web")
     run("nft", "flush", "ruleset")
-    host.attach("other", ports=(PortMapping(80, 8081),))
+    host.attach("other")
     assert ask("127.0.0.1", 8080).startswith("web")
+    run("nft", "flush", "ruleset")
+    run("ip", "link", "del", network.bridge)
+    repair(host.store, "another")
+    assert run("nft", "list", "ruleset") == ""
+    repair(host.store, "shop")
+    assert ask("127.0.0.1", 8080, timeout=3).startswith("web")
 
 
 @private_host

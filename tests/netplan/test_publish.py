@@ -156,6 +156,20 @@ def test_many_ports_are_one_step(host: Host) -> None:
 
 
 @private_host
+def test_nobody_connects_to_a_reservation(host: Host) -> None:
+    from netplan.publish import bind
+
+    fds = [bind("127.0.0.1", 8080, "tcp"), bind("127.0.0.1", 8080, "udp"), bind("::1", 8080, "tcp")]
+    assert ask("127.0.0.1", 8080) == "timeout"
+    assert ask("127.0.0.1", 8080, "udp") == "timeout"
+    assert ask("::1", 8080) == "ConnectionRefusedError"
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET, "127.0.0.1")):
+        with pytest.raises(OSError):
+            socket.create_server((address, 8080), family=family)
+    assert host and len(fds) == 3
+
+
+@private_host
 def test_what_cannot_be_published_is_said(host: Host) -> None:
     host.network()
     for mapping, words in (

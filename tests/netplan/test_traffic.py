@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from netplan.endpoint import detach
+from netplan.endpoint import detach, remove_all
 from netplan.spec import PortMapping
 from tests.netplan.support import Host, Server, ask, container, private_host, run
 
@@ -182,6 +182,38 @@ def test_an_address_used_again_is_reachable_at_once(host: Host) -> None:
                 assert ask(server.address, 80) == f"s{number} 172.17.0.2"
             assert ask(server.address, 80).startswith(f"s{number}")
         detach(host.store, host.spec(f"s{number}").container)
+
+
+@private_host
+def test_a_dead_containers_successor_is_reachable_at_once(host: Host) -> None:
+    """Same address, same MAC, while the old link is still being taken apart: the client has no reason to ask again."""
+    host.network()
+    client = host.attach("client")
+    for number in range(8):
+        server = host.attach(f"s{number}")
+        assert server.address == "172.17.0.3"
+        serve(host, f"s{number}")
+        start = time.monotonic()
+        with host.inside("client"):
+            assert ask(server.address, 80, timeout=3) == f"s{number} {client.address}"
+        assert time.monotonic() - start < 0.2
+        os.close(host.namespaces.pop(f"s{number}"))
+        detach(host.store, container(f"s{number}"))
+
+
+@private_host
+def test_a_hundred_containers_go_together(host: Host) -> None:
+    host.network()
+    host.network("shop_back", internal=True)
+    for number in range(50):
+        host.attach(f"c{number}")
+        host.attach(f"c{number}", "shop_back", interface="eth1", default_route=False)
+    start = time.monotonic()
+    remove_all(host.store, ["shop_default", "shop_back"])
+    took = time.monotonic() - start
+    print(f"100 links: {took * 1000:.0f} ms")
+    assert took < 0.6
+    assert run("ip", "-o", "link").count("\n") == 1
 
 
 @private_host
