@@ -100,7 +100,7 @@ def sweep(store: Store, alive: Callable[[str], bool]) -> None:
     for container in sorted({row.container for row in store.endpoints()}):
         if not alive(container):
             detach(store, container)
-    host.sweep_links(store)
+    network.sweep(store)
 
 
 def _wanted(spec: EndpointSpec) -> str:

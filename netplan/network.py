@@ -43,7 +43,7 @@ def create_network(store: Store, spec: NetworkSpec) -> Network:
     Raises NetworkFault (bad subnet, option or driver), AddressInUse, PoolExhausted, KernelRefused.
     """
     if store.fresh:
-        host.sweep_links(store)
+        sweep(store)
         store.fresh = False
     avoided: list[Prefix] = []
     while True:
@@ -90,6 +90,23 @@ def remove_all(store: Store, networks: list[str]) -> None:
     rows = [row for row in (store.network(name) for name in networks) if row is not None]
     if rows:
         _teardown(store, rows)
+
+
+def sweep(store: Store) -> None:
+    """Delete what is marked as this instance's in the kernel and is in no row: an earlier store was lost."""
+    host.sweep_links(store)
+    foreign.sweep(store)
+    known = {row.range.subnet for row in store.networks()}
+    owner = instance_number(store.instance)
+    for route in rtnl.routes(store.route, CLAIMS):
+        if route.owner == owner and (route.first, route.length) not in known:
+            with store:  # not one that is just being made: claims and rows are one transaction
+                if all(row.range.subnet != (route.first, route.length) for row in store.networks()):
+                    store.route.attempt(rtnl.release(route.first, route.length, CLAIMS))
+    if not known:
+        with store:
+            if not store.networks():
+                firewall.remove_networks(store, [])
 
 
 def repair(store: Store, project: str = "") -> None:

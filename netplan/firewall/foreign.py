@@ -65,6 +65,19 @@ def forget(store: Store, bridge: str) -> None:
             batch.attempt(store.filter)
 
 
+def sweep(store: Store) -> None:
+    """Delete this instance's rules for bridges that no network of the store has."""
+    known = {_note(store, network.bridge) for network in store.networks()}
+    mark = _note(store, "")
+    for chain in (_USER, _FORWARD):
+        for handle, userdata in nft.list_rules(store.filter, nft.INET4, _TABLE, chain):
+            note = nft.comment_of(userdata)
+            if note.startswith(mark) and note not in known:
+                batch = nft.Ruleset(nft.INET4, _TABLE)
+                batch.delete_rule(chain, handle)
+                batch.attempt(store.filter)
+
+
 def _note(store: Store, bridge: str) -> str:
     return f"{store.instance} {bridge}"
 

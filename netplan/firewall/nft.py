@@ -26,14 +26,16 @@ def ensure_network(store: Store, network: NetworkRow) -> None:
     rules.network_chains(batch, network)
     errors = batch.attempt(store.filter)
     if errors:
-        _after_failure(store, errors)
+        _after_failure(store, network, errors)
 
 
-def _after_failure(store: Store, errors: dict[int, tuple[int, str]]) -> None:
+def _after_failure(store: Store, network: NetworkRow | None, errors: dict[int, tuple[int, str]]) -> None:
+    """Nothing of the transaction was done: because another process has done it, or because the table is missing or
+    holds what no row knows (then it is made anew), or for good."""
     number, detail = errors[min(errors)]
-    if number == errno.EEXIST:
-        return  # another process was first: the chains are a transaction
-    if number != errno.ENOENT:
+    if network and nft.has_chain(store.filter, nft.INET4, store.instance, f"nat-{network.bridge}"):
+        return
+    if number not in (errno.ENOENT, errno.EEXIST):
         from netplan.netlink.socket import refusal
 
         problem = refusal("write firewall rules", number, detail)
@@ -72,7 +74,7 @@ def publish(store: Store, endpoint: EndpointRow) -> None:
         withdraw(store, [endpoint])
         batch.commit(store.filter, "publish ports")
     elif errors:
-        _after_failure(store, errors)
+        _after_failure(store, None, errors)
 
 
 def withdraw(store: Store, endpoints: list[EndpointRow]) -> None:
