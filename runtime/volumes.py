@@ -128,10 +128,15 @@ def get_volume(roots: Roots, name: str) -> Volume:
         raise NotFound(f"cannot find volume {name!r}") from None
     with open(fd, "rb", buffering=0) as file:
         data = file.read()
-    plain = json.loads(data)
-    if plain.pop("version", None) != VERSION:
+    try:
+        plain = json.loads(data)
+        version = plain.pop("version", None)
+        volume = Volume(**plain)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RuntimeFault(f"cannot read {path}: it is damaged") from error
+    if version != VERSION:
         raise RuntimeFault(f"cannot read {path}: it was written by another version of pycompose")
-    return Volume(**plain)
+    return volume
 
 
 def list_volumes(roots: Roots) -> list[Volume]:

@@ -12,6 +12,7 @@ import os
 from runtime.errors import BadArchive, RuntimeFault
 from runtime.images import builtin
 from runtime.images.compression import decompress
+from runtime.images.image_config import check_config
 from runtime.images.ingest import MAX_LAYERS, Failing, Layer, Staging, add_image, open_source, write_reference
 from runtime.images.members import Blob, Members, open_members
 from runtime.images.reference import Reference, is_digest, parse
@@ -87,6 +88,7 @@ def _find(members: Members) -> Iterator[Found]:
 
 def _add(staging: Staging, found: Found) -> list[Image]:
     config = _object(found.config, "image configuration")
+    check_config(config)
     diff_ids = _diff_ids(config, len(found.layers))
     layers: list[Layer] = []
     for blob, diff_id in zip(found.layers, diff_ids):
@@ -108,8 +110,6 @@ def _diff_ids(config: Plain, count: int) -> list[str]:
     for diff_id in diff_ids:
         if not is_digest(diff_id) or not diff_id.startswith("sha256:"):
             raise BadArchive(f"cannot load archive: {diff_id!r} is not a layer id")
-    if not isinstance(config.get("config") or {}, dict):
-        raise BadArchive("cannot load archive: an image's config is not an object")
     return list(diff_ids)
 
 

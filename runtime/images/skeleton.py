@@ -185,10 +185,10 @@ def _second(pair: tuple[str, int]) -> int:
     return pair[1]
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, mode: int = 0o644) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
-    os.chmod(path, 0o644)
+    os.chmod(path, mode)
 
 
 def _copy_public(source: str, target: str, etc: str) -> None:
@@ -239,8 +239,13 @@ def _python(root: str) -> str:
     inside = prefix == "/usr" or prefix.startswith("/usr/")
     if not inside and not _is_own_directory(prefix, name):
         return ""
+    alone = _runs_alone(program)
     for alias in ("python", "python3", name):
-        os.symlink(program, f"{root}{builtin.TOOLS}/{alias}")
+        path = f"{root}{builtin.TOOLS}/{alias}"
+        if alone:
+            os.symlink(program, path)
+        else:  # a tool cache's Python that finds its own library only by the environment of the CI job
+            _write(path, f'#!/bin/sh\nLD_LIBRARY_PATH={prefix}/lib exec {program} "$@"\n', 0o755)
     if inside:
         return ""
     at = root
@@ -251,6 +256,13 @@ def _python(root: str) -> str:
         elif os.stat(at).st_mode & 0o001 == 0:
             os.chmod(at, 0o755)  # /root: empty here, and everybody must be able to pass through
     return prefix
+
+
+def _runs_alone(program: str) -> bool:
+    """Whether the interpreter starts with an empty environment."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+    pid = os.posix_spawn(program, [program, "-I", "-S", "-c", ""], {}, file_actions=null)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def _is_own_directory(prefix: str, name: str) -> bool:

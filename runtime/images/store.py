@@ -70,12 +70,18 @@ def read_image(path: str) -> Image:
     """An image from its file. Raises FileNotFoundError, and RuntimeFault on a file of another version."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with open(fd, "rb", buffering=0) as file:
-        plain = json.loads(file.read())
-    if plain.pop("version", None) != VERSION:
+        data = file.read()
+    try:
+        plain = json.loads(data)
+        version = plain.pop("version", None)
+        plain["layers"], plain["snapshots"] = tuple(plain["layers"]), tuple(plain["snapshots"])
+        plain["binds"] = tuple((source, destination) for source, destination in plain["binds"])
+        image = Image(**plain)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RuntimeFault(f"cannot read {path}: it is damaged", "remove the file and load the image again") from error
+    if version != VERSION:
         raise RuntimeFault(f"cannot read {path}: it was written by another version of pycompose")
-    plain["layers"], plain["snapshots"] = tuple(plain["layers"]), tuple(plain["snapshots"])
-    plain["binds"] = tuple((source, destination) for source, destination in plain["binds"])
-    return Image(**plain)
+    return image
 
 
 def encode_image(image: Image) -> bytes:
@@ -171,14 +177,28 @@ def _read_all(directory: str) -> list[tuple[str, Image]]:
 
 def tag(roots: Roots, source: str, target: str) -> Image:
     """Give an image one more name. Raises NotFound, and RuntimeFault when ``target`` is no name for an image."""
-    from runtime.images.ingest import write_reference
+    from runtime.images.ingest import lock_store, write_reference
 
-    image, name = resolve(roots, source), parse(target)
+    name = parse(target)
     if name.full in builtin.FULL_NAMES:
         raise Conflict(f"cannot tag {source!r} as {target!r}: that is the name of the built-in image")
     if name.digest:
         raise RuntimeFault(f"cannot tag {source!r} as {target!r}: a name has no digest")
-    return write_reference(roots, image, name)
+    image = resolve(roots, source)
+    lock = lock_store(roots, exclusive=False)
+    try:
+        return write_reference(roots, read_image(_file_of(roots, image)), name)
+    except FileNotFoundError:
+        raise NotFound(f"cannot tag {source!r}: the image was removed just now") from None
+    finally:
+        os.close(lock)
+
+
+def _file_of(roots: Roots, image: Image) -> str:
+    """The file that keeps the image, whatever its names."""
+    if image.snapshots and image.snapshots[0].startswith("builtin/"):
+        return f"{store_dir(roots)}/{image.snapshots[0]}/image.json"
+    return image_path(roots, image.digest)
 
 
 def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, changes: Sequence[str] = ()) -> Image:

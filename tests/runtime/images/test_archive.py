@@ -223,6 +223,13 @@ def test_damaged_content(roots: Roots, tmp_path: Path, what: str) -> None:
         {"rootfs": {"type": "other", "diff_ids": []}},
         {"rootfs": None},
         {"config": ["a"]},
+        {"config": {"Env": 5}},
+        {"config": {"Cmd": "sh"}},
+        {"config": {"Env": ["A=\0"]}},
+        {"config": {"Volumes": ["/data"]}},
+        {"config": {"Labels": {"a": 1}}},
+        {"config": {"Healthcheck": {"Test": ["CMD", "x"], "Interval": -1}}},
+        {"created": 7},
     ],
 )
 def test_hostile_configurations(roots: Roots, tmp_path: Path, change: dict[str, Any]) -> None:

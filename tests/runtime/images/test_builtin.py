@@ -179,3 +179,10 @@ def test_it_cannot_be_removed_or_replaced(roots: Roots, tmp_path: Path) -> None:
         store.tag(roots, "host", "pycompose/host:latest")
     with pytest.raises((Conflict, RuntimeFault)):
         store.import_rootfs(roots, "/dev/null", "docker.io/library/host:latest")
+
+
+def test_a_python_that_needs_its_library_path(roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert skeleton._runs_alone(sys.executable) and not skeleton._runs_alone("/bin/false")
+    monkeypatch.setattr(skeleton, "_runs_alone", lambda _program: False)
+    out = run_inside(roots, tmp_path, 'head -c 9 $(command -v python3); echo; python3 -c "print(6 * 7)"', "33:33")
+    assert out.splitlines() == ["#!/bin/sh", "42"]

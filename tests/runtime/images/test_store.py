@@ -309,3 +309,31 @@ def test_a_file_that_is_no_archive_is_named(roots: Roots, tmp_path: Path) -> Non
         assert caught.value.message == f"cannot unpack '{path}': it is no tar archive"
     with pytest.raises(BadArchive, match="cannot unpack 'standard input': it is no tar archive"):
         store.import_rootfs(roots, io.BytesIO(path.read_bytes()), "x")
+
+
+def test_damaged_files_are_named(roots: Roots, tarball: Callable[..., str]) -> None:
+    store.import_rootfs(roots, tarball(member("a")), "x")
+    path = store.reference_path(roots, "docker.io/library/x:latest")
+    for text in ("", "[]", "{}", '{"version": 1, "layers": []}'):
+        Path(path).write_text(text)
+        with pytest.raises(RuntimeFault, match="it is damaged"):
+            store.resolve(roots, "x")
+    Path(path).write_text('{"version":2,"reference":"x","digest":"d","layers":[],"snapshots":[],"binds":[]}')
+    with pytest.raises(RuntimeFault, match="another version"):
+        store.resolve(roots, "x")
+
+
+def test_very_long_names(roots: Roots, tarball: Callable[..., str]) -> None:
+    long = "registry.example/" + "p" * 230 + ":" + "t" * 128
+    image = store.import_rootfs(roots, tarball(member("a")), long)
+    assert image.reference == long
+    assert store.resolve(roots, long) == image
+    with pytest.raises(NotFound):
+        store.resolve(roots, long[:-1])
+    store.remove_image(roots, long)
+    assert files_below(store.store_dir(roots)) == ["lock"]
+
+
+def test_warnings_are_kept(roots: Roots, tarball: Callable[..., str]) -> None:
+    image = store.import_rootfs(roots, tarball(member("a"), member("z", b"3")), "x")
+    assert store.warnings_of(roots, image) == ["left out 'z': a 0:0 device would hide files of other layers"]
