@@ -88,6 +88,7 @@ class Box(Entry):
 
     spec: ContainerSpec
     bundle: Bundle
+    layers: tuple[str, ...]
     operations: tuple[Operation, ...]
     masked: tuple[str, ...]
     readonly_paths: tuple[str, ...]
@@ -162,7 +163,7 @@ def assemble_root(box: Box) -> None:
     own = os.open(b"/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     staging = os.open(box.staging, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     box.subject = b"the overlay of " + box.staging
-    root = mount_root(box.spec, box.bundle)
+    root = mount_root(box.layers, box.bundle)
     box.tree = Tree(root)
     # Sources first: afterwards "/" receives no more mounts from the host, and they would be peers of nothing.
     for operation in box.operations:

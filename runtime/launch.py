@@ -18,7 +18,7 @@ from runtime.errors import RuntimeFault, StartFailed, Unsupported
 from runtime.init import FAULT, HEAD, NO_EXEC, READY, Box, run_init
 from runtime.linux import process as proc
 from runtime.linux import task
-from runtime.mounts import prepare_upper
+from runtime.mounts import ensure_skeleton, prepare_upper
 from runtime.record import replace
 from runtime.rootfs import Bind, hidden_paths, plan_mounts
 from runtime.spec import Mount
@@ -118,6 +118,7 @@ def spawn_init(
         _fill_box(box, spec, bundle, cgroup, ipc_pid, joined_network=netns_fd is None)
         box.stdio = stdio
         prepare_upper(bundle)
+        box.layers = (*spec.rootfs.layers, ensure_skeleton(roots))
         cgroup.create(spec.resources, spec.privileged, device_rules(spec, device_nodes(spec)))
         return _spawn(box, cgroup, flags, pid_namespace, opened)
     finally:

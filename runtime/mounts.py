@@ -20,7 +20,7 @@ from runtime.rootfs import Bind, Cgroups, Content, Dev, Filesystem, SharedMemory
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.devices import Node
-    from runtime.paths import Bundle
+    from runtime.paths import Bundle, Roots
     from runtime.rootfs import Operation
     from runtime.spec import ContainerSpec
 
@@ -173,14 +173,36 @@ def settle_upper(bundle: Bundle) -> None:
     _remove_marker(bundle)
 
 
-def mount_root(spec: ContainerSpec, bundle: Bundle) -> int:
+_SKELETON_DIRECTORIES = ("dev", "etc", "proc", "sys")
+_SKELETON_FILES = ("etc/hostname", "etc/hosts", "etc/resolv.conf")
+
+
+def ensure_skeleton(roots: Roots) -> str:
+    """A directory with the mount points that every container needs, for the bottom of every overlay.
+
+    An image without /proc or /etc/hosts would have them made in each container's upper directory, which costs more than
+    the mounts themselves. What the image has there hides this.
+    """
+    path = f"{roots.state}/skeleton"
+    if os.path.exists(f"{path}/{_SKELETON_FILES[-1]}"):
+        return path
+    mask = os.umask(0o022)
+    for name in _SKELETON_DIRECTORIES:
+        os.makedirs(f"{path}/{name}", 0o755, exist_ok=True)
+    for name in _SKELETON_FILES:
+        os.close(os.open(f"{path}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+    os.umask(mask)
+    return path
+
+
+def mount_root(layers: tuple[str, ...], bundle: Bundle) -> int:
     """The container's overlay as a detached mount, volatile where the filesystem below allows it."""
     try:
-        return overlay(spec.rootfs.layers, bundle.upper, bundle.work, volatile=True)
+        return overlay(layers, bundle.upper, bundle.work, volatile=True)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        return overlay(spec.rootfs.layers, bundle.upper, bundle.work, volatile=False)
+        return overlay(layers, bundle.upper, bundle.work, volatile=False)
 
 
 def detached_root(spec: ContainerSpec, bundle: Bundle) -> int:

@@ -98,8 +98,10 @@ class Cgroup:
             self._restrict_devices(ANY_DEVICE if privileged or not rules else rules)
         except OSError as error:
             self.remove()
-            raise RuntimeFault(f"cannot create the cgroup of container {self.id[:12]}: {error.strerror}: {error.filename}",
-                               "pycompose needs write access to /sys/fs/cgroup") from error  # fmt: skip
+            raise RuntimeFault(
+                f"cannot create the cgroup of container {self.id[:12]}: {error.strerror}: {error.filename}",
+                "pycompose needs write access to /sys/fs/cgroup",
+            ) from error
         except RuntimeFault:
             self.remove()
             raise
@@ -194,7 +196,12 @@ class Cgroup:
             raise RuntimeFault(f"cannot unpause: {error.strerror}") from error
 
     def kill(self) -> None:
-        """SIGKILL to every process inside; nothing when the cgroup is gone."""
+        """SIGKILL to every process inside, frozen ones too; nothing when the cgroup is gone."""
+        self._send_kill()
+        if (directory := self.v1("freezer")) and files.read(f"{directory}/freezer.state").strip() not in ("", "THAWED"):
+            freezer.thaw(directory)  # a task frozen by v1 dies only then
+
+    def _send_kill(self) -> None:
         if self.unified:
             try:
                 files.write(f"{self.unified}/cgroup.kill", "1")

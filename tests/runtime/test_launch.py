@@ -1,6 +1,7 @@
 """A container's init: what it is, what it sees, how it fails."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -358,6 +359,14 @@ def test_layers_are_top_first(boxes, tmp_path):
     (tmp_path / "middle" / "only").write_text("only")
     layers = (str(tmp_path / "top"), str(tmp_path / "middle"), boxes.image)
     assert boxes.sh("cat /etc/which /only", rootfs={"layers": layers}) == "toponly"
+
+
+def test_an_image_without_mount_points_costs_no_writes(boxes, tmp_path):
+    (tmp_path / "bin").mkdir()
+    shutil.copy("/bin/busybox", tmp_path / "bin" / "cat")
+    spec = boxes.spec("cat", "/etc/hosts", rootfs={"layers": (str(tmp_path),)})
+    assert boxes.run(spec) == (0, "hosts\n")
+    assert os.listdir(boxes.bundle(spec).upper) == []
 
 
 def test_binds_of_the_image_itself(boxes, tmp_path):

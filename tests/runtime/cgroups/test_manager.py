@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runtime.cgroups.hierarchy import hierarchies
+from runtime.cgroups.hierarchy import UNIFIED, hierarchies
 from runtime.cgroups.manager import open_cgroup
 from runtime.cgroups.stats import Stats, cpu_percent, network_bytes
 from runtime.cgroups.v2 import devices as devices2
@@ -107,7 +107,12 @@ def test_members_kill_and_remove(cgroup):
     cgroup.remove()
 
 
-def test_freeze_and_thaw(cgroup):
+@pytest.mark.parametrize("only_unified", [False, True])
+def test_freeze_and_thaw(cgroup, only_unified):
+    if only_unified:
+        if not cgroup.unified:
+            pytest.skip("no v2 hierarchy")
+        cgroup.paths = {UNIFIED: cgroup.unified}
     cgroup.create(Resources())
     reader, writer = os.pipe()
 
@@ -131,6 +136,7 @@ def test_freeze_and_thaw(cgroup):
     cgroup.thaw()
     os.set_blocking(reader, True)
     assert os.read(reader, 1) == b"."
+    cgroup.freeze()
     cgroup.kill()
     assert reap(pidfd) == 137
     os.close(reader)
