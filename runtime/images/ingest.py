@@ -181,7 +181,10 @@ def sweep(roots: Roots) -> None:
     for name in os.listdir(f"{base}/staging"):
         _sweep_staging(base, name)
     for name in os.listdir(f"{base}/trash"):
-        remove_tree(f"{base}/trash/{name}")
+        try:
+            remove_tree(f"{base}/trash/{name}")
+        except OSError:  # somebody else empties it too, or something is mounted inside; the next sweep tries again
+            continue
 
 
 def _sweep_staging(base: str, name: str) -> None:
