@@ -332,23 +332,27 @@ def delete(roots: Roots, ident: str) -> None:
     bundle = Bundle(roots, ident)
     if read_state(bundle, boot_id()).status in ACTIVE:
         raise Conflict(f"cannot remove container {ident[:12]}: it is running", "stop it first, or use --force")
-    try:
-        channel = Channel.connect(bundle.control, 2.0)
-    except OSError:
-        channel = None
     os.makedirs(trash_dir(roots), mode=0o700, exist_ok=True)
     try:
         os.rename(bundle.dir, f"{trash_dir(roots)}/{ident}")
     except FileNotFoundError:
         pass
-    if channel is not None:
-        try:
-            channel.ask({"op": "delete"})
-            channel.receive()  # its end
-        except (Closed, OSError):
-            pass
-        channel.close()
+    dismiss(roots, ident)
     _remove_run(bundle)
+
+
+def dismiss(roots: Roots, ident: str) -> None:
+    """Have the shim of an ended container leave now, if it still lingers, and wait until it has."""
+    try:
+        channel = Channel.connect(Bundle(roots, ident).control, 5.0)
+    except OSError:
+        return
+    try:
+        channel.ask({"op": "delete"})
+        channel.receive()  # its end
+    except (Closed, OSError):
+        pass
+    channel.close()
 
 
 def _remove_run(bundle: Bundle) -> None:
@@ -360,17 +364,20 @@ def _remove_run(bundle: Bundle) -> None:
         pass  # the shim removes it too
 
 
-def sweep_staging(roots: Roots) -> None:
-    """Remove bundles whose writer was killed half-way."""
+def sweep_staging(roots: Roots) -> bool:
+    """Put bundles whose writer was killed half-way into the trash; whether there were any."""
     try:
         names = os.listdir(containers_dir(roots))
     except FileNotFoundError:
-        return
+        return False
+    found = False
     for name in names:
         if name.startswith(".new-"):
             _new, pid, started, ident = name[1:].split("-", 3)
             if start_time(int(pid)) != int(started):
                 os.rename(f"{containers_dir(roots)}/{name}", f"{trash_dir(roots)}/{ident}")
+                found = True
+    return found
 
 
 def empty_trash(roots: Roots) -> None:

@@ -74,12 +74,7 @@ class Channel:
 
     def receive_bytes(self) -> tuple[bytes, list[int]]:
         """One datagram and its descriptors (close-on-exec). Raises Closed at the end."""
-        try:
-            data, ancillary, _flags, _address = self.sock.recvmsg(
-                MAX_BYTES, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC
-            )
-        except ConnectionResetError as error:
-            raise Closed from error
+        data, ancillary = self._receive()
         fds = array.array("i")
         for level, kind, payload in ancillary:
             if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
@@ -87,6 +82,18 @@ class Channel:
         if not data:
             raise Closed
         return data, list(fds)
+
+    def _receive(self) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+        """One datagram. A reset is reported once, before what is still queued: the second look gets that or the end."""
+        for _attempt in (0, 1):
+            try:
+                data, ancillary, _flags, _address = self.sock.recvmsg(
+                    MAX_BYTES, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC
+                )
+            except ConnectionResetError:
+                continue
+            return data, ancillary
+        raise Closed
 
     def receive(self) -> tuple[Message, list[int]]:
         data, fds = self.receive_bytes()

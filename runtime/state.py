@@ -157,6 +157,8 @@ def read_state(bundle: Bundle, boot: str) -> State:
         plain = read_json(bundle.last)
         if plain is None:
             return State(status=STOPPED)
+        if plain["status"] != STOPPED:  # it ran when the machine, or all of ours, went down
+            plain["exit_code"] = 255
         return state_from_plain({**plain, "status": STOPPED, "pid": 0, "shim_pid": 0, "health": ""})
     state = state_from_plain(plain)
     if state.status in ACTIVE and not is_alive(state.shim_pid, state.shim_start_time):

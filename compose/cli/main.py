@@ -38,10 +38,12 @@ def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None
 
     _signal.signal(_signal.SIGTERM, _signal.default_int_handler)
     json_errors = _wants_json(argv, environ)
+    parsed = None
     try:
-        parsed = parse(argv)
-        if isinstance(parsed, int):
-            return parsed
+        found = parse(argv)
+        if isinstance(found, int):
+            return found
+        parsed = found
         return _perform(parsed, environ, timings or Timings())
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -49,7 +51,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None
         _abandon_stdout()
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 -- the one boundary
-        return _failed(error, argv, json_errors)
+        return _failed(error, argv, json_errors, parsed)
 
 
 def parse(argv: Sequence[str]) -> Parsed | int:
@@ -80,13 +82,15 @@ def _perform(parsed: Parsed, environ: Mapping[str, str], timings: Timings) -> in
         session.close()
 
 
-def _failed(error: Exception, argv: Sequence[str], as_json: bool) -> int:
+def _failed(error: Exception, argv: Sequence[str], as_json: bool, parsed: Parsed | None) -> int:
     """Print the error; its exit code."""
     from compose.errors import ComposeError, SpecError
     from netplan.errors import NetworkFault
     from runtime.errors import RuntimeFault
 
-    code = int(getattr(error, "code", 0) or getattr(error, "exit_code", 1))
+    code = int(getattr(error, "exit_code", 1))
+    if parsed is not None and parsed.command in ("run", "exec"):  # why the program could not start: 126, 127
+        code = int(getattr(error, "code", 0) or code)
     if isinstance(error, ComposeError):
         problems = error.problems if isinstance(error, SpecError) else (error,)
         text = "\n".join(problem.text() for problem in problems)

@@ -8,6 +8,7 @@ import sys
 from compose.cli.options import ANSI, PROGRESS
 from compose.cli.timings import Timings
 from compose.errors import SpecError, UsageError
+from compose.events import Note
 from runtime.paths import Roots, project_run_dir, roots_from_env
 
 TYPE_CHECKING = False
@@ -203,8 +204,14 @@ class Reporting:
         self.summary = summary
         self.unchanged = 0
 
+        session.engine.note = self.note
+
     def __enter__(self) -> Reporting:
         return self
+
+    def note(self, text: str) -> None:
+        """A remark of the engine's."""
+        self.emit(Note(text))
 
     def emit(self, event: Event) -> None:
         self.progress.emit(event)

@@ -97,6 +97,17 @@ class Joiner:
             for fd in fds.values():
                 os.close(fd)
 
+    def restore(self, ident: str) -> None:
+        """After every process of ours was killed: new DNS sockets, for the old ones died with their holders."""
+        one = containers.read_container(self.roots, ident)
+        if one is None or one.state.status not in ALIVE or not endpoints.endpoints(self.store, container=ident):
+            return
+        netns = os.open(f"/proc/{one.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._hold(ident, netns, {})
+        finally:
+            os.close(netns)
+
     def disconnect(self, ident: str, network: str = "") -> None:
         """Give back lease, link, names and ports, on one network (by name) or on all."""
         endpoints.detach(self.store, ident, network)

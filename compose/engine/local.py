@@ -64,6 +64,8 @@ class LocalEngine:
         self.channels: dict[str, Channel] = {}  # to shims that we had forked
         self.helped: set[str] = set()
         self.removed = False
+        self.swept = False
+        self.note: Callable[[str], None] = lambda _text: None  # where remarks to the user go
         self._store: Store | None = None
         self._joiner: Joiner | None = None
 
@@ -155,14 +157,29 @@ class LocalEngine:
         from compose.engine.making import Wanted, write_bundle
 
         bundle = Bundle(self.roots, ident)
+        self._sweep()
         if not os.path.exists(bundle.dir):
             wanted = Wanted(desired, service, number, ident, name, replaces, dict(overrides or {}), dict(shares))
-            write_bundle(self.roots, wanted, self.environ)
+            for path in write_bundle(self.roots, wanted, self.environ):
+                self.note(f"created directory {path}: it is the source of a bind mount of {service.name}")
         if read_state(bundle, boot_id()).status not in ACTIVE:
             self._boot(ident, desired.project)
 
+    def _sweep(self) -> None:
+        """Once per command: clear what writers that were killed left half-made."""
+        with self.lock:
+            if self.swept:
+                return
+            self.swept = True
+        from runtime import volumes
+
+        self.removed |= containers.sweep_staging(self.roots)
+        if os.path.isdir(volumes.volumes_dir(self.roots)):
+            volumes.sweep(self.roots)
+
     def _boot(self, ident: str, project: str) -> None:
         """Have a shim forked for the bundle, and wait until its container is ready to start."""
+        containers.dismiss(self.roots, ident)
         channel = self._ask_launcher({"op": "create", "id": ident}, project)
         with self.lock:
             old = self.channels.pop(ident, None)
@@ -197,6 +214,7 @@ class LocalEngine:
             channel = self._ask_launcher({"op": "adopt", "id": ident}, self._project_of(ident))
             containers.answer(channel, f"adopt container {ident[:12]}", self.roots)
             channel.close()
+            self.joiner.restore(ident)
 
     def _project_of(self, ident: str) -> str:
         one = containers.read_container(self.roots, ident)

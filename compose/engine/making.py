@@ -45,8 +45,12 @@ class Wanted:
     shares: dict[str, str]
 
 
-def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> None:
-    """Make the volumes the container needs, then its bundle. Raises RuntimeFault and EngineError."""
+def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> list[str]:
+    """Make the volumes the container needs, then its bundle; the host directories made for bind mounts.
+
+    Raises RuntimeFault and EngineError.
+    """
+    made = _ensure_sources(wanted)
     spec, mounts = make_spec(roots, wanted, environ)
     host = containers.read_text("/etc/resolv.conf")
     containers.write_bundle(
@@ -57,6 +61,7 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> No
         resolv_conf=translate.resolv_conf(wanted.desired, wanted.service, host),
         info={"command": " ".join(spec.process.args), "mounts": mounts, "tty": spec.process.terminal},
     )
+    return made
 
 
 def make_spec(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> tuple[ContainerSpec, list[list[str]]]:
@@ -90,8 +95,6 @@ def _volumes(
     shown = []
     for use in translate.volume_requests(wanted.desired, wanted.service, image, wanted.overrides):
         if use.kind not in ("named", "anonymous"):
-            if use.kind == "bind":
-                _ensure_source(use.source, use.create_host_path)
             shown.append([use.kind, use.source, use.target])
             continue
         volume = _volume(roots, wanted, use)
@@ -127,13 +130,19 @@ def _anonymous_name(ident: str, target: str) -> str:
     return hashlib.sha256(f"{ident}:{target}".encode()).hexdigest()
 
 
-def _ensure_source(path: str, create: bool) -> None:
-    if os.path.exists(path):
-        return
-    if not create:
-        hint = "create it, or set bind.create_host_path: true"
-        raise RuntimeFault(f"cannot bind {path}: no such file or directory", hint)
-    os.makedirs(path, exist_ok=True)
+def _ensure_sources(wanted: Wanted) -> list[str]:
+    """Create missing sources of bind mounts as directories. Raises RuntimeFault where that is not wanted."""
+    nothing = ObservedImage(wanted.service.image, "", {})
+    made = []
+    for use in translate.volume_requests(wanted.desired, wanted.service, nothing, wanted.overrides):
+        if use.kind != "bind" or os.path.exists(use.source):
+            continue
+        if not use.create_host_path:
+            hint = "create it, or set bind.create_host_path: true"
+            raise RuntimeFault(f"cannot bind {use.source}: no such file or directory", hint)
+        os.makedirs(use.source, exist_ok=True)
+        made.append(use.source)
+    return made
 
 
 def create_volume(

@@ -77,7 +77,6 @@ class Supervisor:
 
     def create(self, reply: Channel | None) -> None:
         """Boot the container up to the moment before exec, answer ``reply``, then serve until the end."""
-        os.makedirs(self.bundle.run, mode=0o700, exist_ok=True)
         if not self._alone():
             return
         self.publish()
@@ -125,14 +124,19 @@ class Supervisor:
 
     def _alone(self) -> bool:
         """Take the container's lock, so that it never has two shims; False when another one has it and lives on."""
-        self.lock = os.open(f"{self.bundle.run}/shim.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for _attempt in range(100):  # a dying shim gives it up within microseconds of its connections
+        path = f"{self.bundle.run}/shim.lock"
+        for _attempt in range(200):  # a dying shim gives it up within microseconds of its connections
+            os.makedirs(self.bundle.run, mode=0o700, exist_ok=True)
             try:
+                self.lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(self.lock), os.stat(path)):
+                    return True
             except BlockingIOError:
-                time.sleep(0.002)
-            else:
-                return True
+                time.sleep(0.005)
+            except FileNotFoundError:
+                continue  # the one before us removed the directory
+            os.close(self.lock)
         return False
 
     def _resume(self) -> None:
@@ -219,6 +223,7 @@ class Supervisor:
             health="starting" if self.spec.health else "",
             failing_streak=0,
         )
+        write_json(self.bundle.last, self.state.__dict__)
         self.keeping.offer()
         self.probes.start()
 
