@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from runtime.errors import BadArchive, Unsupported
 
 TYPE_CHECKING = False
@@ -103,13 +105,25 @@ def _members(chunks: Iterator[bytes], start: Callable[[], Decompressor]) -> Iter
         raise BadArchive("cannot unpack archive: its compressed data ends in the middle")
 
 
-def _step(unit: Decompressor, data: bytes) -> bytes:
-    import lzma
-    import zlib
+_ERRORS = (
+    ("zlib", "error"),
+    ("isal.isal_zlib", "error"),
+    ("lzma", "LZMAError"),
+    ("compression.zstd", "ZstdError"),
+    ("backports.zstd", "ZstdError"),
+)
 
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What the decoders that are loaded raise on damaged data; a Python may have been built without some."""
+    modules = [(sys.modules.get(module), name) for module, name in _ERRORS]
+    return (OSError, ValueError, EOFError, *(getattr(module, name) for module, name in modules if module))
+
+
+def _step(unit: Decompressor, data: bytes) -> bytes:
     try:
         return unit.decompress(data, PIECE)
-    except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError) as error:
+    except _damage() as error:
         raise BadArchive(f"cannot unpack archive: its compressed data is damaged ({error})") from error
 
 
@@ -144,14 +158,25 @@ class _Gzip:
 
 
 def _bzip2() -> Decompressor:
-    import bz2
-
+    try:
+        import bz2
+    except ImportError:
+        raise _missing("bzip2") from None
     return bz2.BZ2Decompressor()
 
 
-def _xz() -> Decompressor:
-    import lzma
+def _missing(name: str) -> Unsupported:
+    hint = f"use a Python built with {name}, or recompress the archive with gzip"
+    return Unsupported(
+        f"cannot unpack archive: it is compressed with {name}, which this Python was built without", hint
+    )
 
+
+def _xz() -> Decompressor:
+    try:
+        import lzma
+    except ImportError:
+        raise _missing("xz") from None
     return lzma.LZMADecompressor(memlimit=512 << 20)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
 import io
 import json
+import lzma
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -41,10 +44,21 @@ def test_import_gives_an_image_that_resolves(roots: Roots, tarball: Callable[...
     assert os.stat(store.store_dir(roots)).st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("program", ["cat", "gzip -c", "bzip2 -c", "xz -c", "zstd -qc"])
-def test_import_reads_every_compression(roots: Roots, program: str) -> None:
+def zstd(data: bytes) -> bytes:
+    if shutil.which("zstd") is None:
+        pytest.skip("no zstd program to compress with")
+    return subprocess.run(["zstd", "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstd
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", PACKERS)
+def test_import_reads_every_compression(roots: Roots, form: str) -> None:
     plain = make_tar(member("big", data=os.urandom(300_000) + bytes(2_000_000)))
-    packed = subprocess.run(program.split(), input=plain, stdout=subprocess.PIPE, check=True).stdout
+    packed = PACKERS[form](plain)
     image = store.import_rootfs(roots, io.BytesIO(packed), "c")
     from hashlib import sha256
 
@@ -337,3 +351,36 @@ def test_very_long_names(roots: Roots, tarball: Callable[..., str]) -> None:
 def test_warnings_are_kept(roots: Roots, tarball: Callable[..., str]) -> None:
     image = store.import_rootfs(roots, tarball(member("a"), member("z", b"3")), "x")
     assert store.warnings_of(roots, image) == ["left out 'z': a 0:0 device would hide files of other layers"]
+
+
+@pytest.mark.parametrize("form", [form for form in PACKERS if form != "none"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "junk"])
+def test_damage_in_every_compression(roots: Roots, form: str, damage: str) -> None:
+    packed = bytearray(PACKERS[form](make_tar(member("a", data=os.urandom(200_000)))))
+    if damage == "cut":
+        del packed[len(packed) // 2 :]
+    elif damage == "flip":
+        packed[len(packed) // 2] ^= 0x55
+    else:
+        packed += b"junk after the end of the stream"
+    with pytest.raises(BadArchive, match="cannot unpack"):
+        store.import_rootfs(roots, io.BytesIO(bytes(packed)), "c")
+    assert store.list_images(roots) == []
+
+
+def test_a_python_without_xz(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = lzma.compress(make_tar(member("a")))
+    monkeypatch.setitem(sys.modules, "lzma", None)
+    with pytest.raises(RuntimeFault, match="this Python was built without"):
+        store.import_rootfs(roots, io.BytesIO(packed), "c")
+    store.import_rootfs(roots, io.BytesIO(gzip.compress(make_tar(member("a")))), "c")
+
+
+def test_without_any_zstd(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = zstd(make_tar(member("a")))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setitem(sys.modules, "backports", None)
+    monkeypatch.setitem(sys.modules, "compression", None)
+    with pytest.raises(RuntimeFault, match="it is compressed with zstd") as caught:
+        store.import_rootfs(roots, io.BytesIO(packed), "c")
+    assert "gzip" in caught.value.hint
