@@ -186,7 +186,11 @@ def _aside(roots: Roots) -> str:
 
 def sweep(roots: Roots) -> None:
     """Remove what killed commands left: half-made and half-removed volumes."""
-    for name in os.listdir(volumes_dir(roots)):
+    try:
+        names = os.listdir(volumes_dir(roots))
+    except FileNotFoundError:
+        return
+    for name in names:
         if name.startswith("+") and not os.path.exists(f"/proc/{name[1:].partition('-')[0]}"):
             try:
                 remove_tree(f"{volumes_dir(roots)}/{name}")

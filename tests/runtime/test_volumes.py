@@ -276,6 +276,7 @@ def test_options(roots: Roots) -> None:
 
 
 def test_what_killed_commands_left_is_swept(roots: Roots) -> None:
+    volumes.sweep(roots)  # nothing there yet
     volumes.create_volume(roots, "v")
     child = subprocess.Popen(["true"])
     child.wait()
