@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import functools
 import os
 
@@ -75,6 +76,7 @@ def fill(entry: Entry, spec: ContainerSpec, process: Process, privileged: bool) 
     entry.terminal = process.terminal
     entry.keyring = b"_ses." + spec.id.encode()
     entry.own_executable = own_executable()
+    entry.ignored = [number for number in range(1, 32) if _signal.getsignal(number) == _signal.SIG_IGN]
 
 
 def environment(process: Process) -> dict[bytes, bytes]:

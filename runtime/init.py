@@ -70,6 +70,7 @@ class Entry:
     stdio: tuple[int, int, int] | None
     keyring: bytes
     tasks: list[int]
+    ignored: list[int]
     own_executable: tuple[int, int]
     channel: _socket.socket
 
@@ -109,9 +110,8 @@ class Box(Entry):
 def leave_parent(box: Entry) -> None:
     """Own session, no inherited dispositions, and death with the shim until exec."""
     task.prctl(task.PR_SET_PDEATHSIG, proc.SIGKILL)
-    for number in range(1, 32):
-        if number not in (9, 19):
-            _signal.signal(number, _signal.SIG_DFL)
+    for number in box.ignored:
+        _signal.signal(number, _signal.SIG_DFL)
     os.setsid()
     os.umask(0)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import array
+import gc
 import glob
 import os
 
@@ -115,7 +116,7 @@ def spawn_init(
     cgroup = open_cgroup(roots, spec.id, spec.cgroup_parent)
     try:
         flags, pid_namespace, ipc_pid = _choose_namespaces(box, spec, netns_fd, resolve, opened)
-        _fill_box(box, spec, bundle, cgroup, ipc_pid, joined_network=netns_fd is None)
+        _fill_box(box, spec, bundle, cgroup, ipc_pid)
         box.stdio = stdio
         prepare_upper(bundle)
         box.layers = (*spec.rootfs.layers, ensure_skeleton(roots))
@@ -161,9 +162,7 @@ def _resolve(ident: str, resolve: Callable[[str], int] | None) -> int:
     return resolve(ident)
 
 
-def _fill_box(
-    box: Box, spec: ContainerSpec, bundle: Bundle, cgroup: Cgroup, ipc_pid: int, joined_network: bool
-) -> None:
+def _fill_box(box: Box, spec: ContainerSpec, bundle: Bundle, cgroup: Cgroup, ipc_pid: int) -> None:
     process = spec.process
     if spec.init:
         program = entry.find_init_program()
@@ -257,6 +256,8 @@ def born(flags: int, cgroup: int, pid_namespace: int = -1) -> tuple[int, int]:
         own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         proc.setns(pid_namespace, proc.CLONE_NEWPID)
     task.prctl(task.PR_SET_DUMPABLE, 0)
+    gc_was_on = gc.isenabled()
+    gc.disable()  # a collection in the child would copy the whole heap
     pid, failure = 0, None
     try:
         pid, pidfd = proc.clone3(flags, cgroup)
@@ -265,6 +266,8 @@ def born(flags: int, cgroup: int, pid_namespace: int = -1) -> tuple[int, int]:
     if pid == 0 and failure is None:
         return 0, -1  # the child: it must not touch what follows
     task.prctl(task.PR_SET_DUMPABLE, 1)
+    if gc_was_on:
+        gc.enable()
     if own >= 0:
         proc.setns(own, proc.CLONE_NEWPID)
         os.close(own)

@@ -91,6 +91,8 @@ class Cgroup:
         self._write_record()
         try:
             for name, path in self.paths.items():
+                if not _rmdir(path):
+                    self._remove_tree(path)
                 _make(path, on_v2=name == UNIFIED)
             if path := self.v1("cpuset"):
                 cpuset.inherit(path)
@@ -295,11 +297,6 @@ def _rmdir(path: str) -> bool:
 def _make(path: str, on_v2: bool) -> None:
     """mkdir with missing parents; v1's cpuset parents get CPUs, v2's parents pass their controllers on."""
     try:
-        os.mkdir(path, 0o755)
-        return
-    except FileExistsError:
-        if not _rmdir(path):
-            raise
         os.mkdir(path, 0o755)
         return
     except FileNotFoundError:

@@ -57,11 +57,14 @@ class _CloneArgs(ctypes.Structure):
 def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
     """A child in new namespaces, with its own copy of the memory: (0, -1) in the child, (pid, pidfd) in the parent.
 
-    The caller must have one thread. ``cgroup``: a cgroup v2 directory that the child is born in. No hook of
-    ``os.register_at_fork`` runs; the child has to end in exec or ``os._exit``.
+    The caller must have one thread. Signal handlers are reset in the child, ignored signals stay so. ``cgroup``: a
+    cgroup v2 directory that the child is born in. No hook of ``os.register_at_fork`` runs; the child has to end in exec
+    or ``os._exit``.
     """
     pidfd = ctypes.c_int(-1)
-    args = _CloneArgs(flags=flags | CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=signal.SIGCHLD)
+    args = _CloneArgs(
+        flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, pidfd=ctypes.addressof(pidfd), exit_signal=signal.SIGCHLD
+    )
     if cgroup >= 0:
         args.flags |= CLONE_INTO_CGROUP
         args.cgroup = cgroup

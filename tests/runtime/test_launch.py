@@ -9,8 +9,9 @@ import pytest
 from runtime import launch
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed, Unsupported
+from runtime.linux import mount as m
 from runtime.linux import process as proc
-from runtime.mounts import detached_root, settle_upper, upper_is_dirty
+from runtime.mounts import detached_root, new_filesystem, settle_upper, upper_is_dirty
 from runtime.record import replace
 from runtime.spec import Device, File, Mount, Namespaces, Resources, Rlimit
 from tests.runtime.boxes import Boxes, read_all, wait
@@ -201,6 +202,42 @@ def test_mounts(boxes, tmp_path):
     assert lines[-1] == "ok"
     assert (tmp_path / "data" / "out").read_text() == "out\n"
     assert not (tmp_path / "data" / "x").exists()
+
+
+def test_propagation(boxes, tmp_path):
+    """With rshared, and only with it or rslave, a later mount of the host shows inside."""
+    words = ("rshared", "rslave", "rprivate")
+    (tmp_path / "source").mkdir()
+    mounts = tuple(Mount(f"/{word}", "bind", str(tmp_path / "source"), (word,)) for word in words)
+    spec = boxes.spec("sleep", "9", mounts=mounts)
+    boxes.cgroups.append(open_cgroup(boxes.roots, spec.id))
+    pid = os.fork()
+    if pid == 0:  # a mount namespace of our own plays the host
+        code = 1
+        try:
+            proc.unshare(proc.CLONE_NEWNS)
+            m.set_propagation(b"/", m.MS_REC | m.MS_PRIVATE)
+            source = os.fsencode(tmp_path / "source")
+            attach(b"tmpfs", source)
+            m.set_propagation(source, m.MS_SHARED)
+            os.mkdir(source + b"/sub")
+            spawned = boxes.spawn(spec)
+            attach(b"tmpfs", source + b"/sub")
+            os.close(os.open(source + b"/sub/new", os.O_CREAT))
+            seen = [os.path.exists(f"/proc/{spawned.pid}/root/{word}/sub/new") for word in words]
+            code = 0 if seen == [True, True, False] else 2
+            boxes.end(spawned)
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def attach(kind, path):
+    mount = new_filesystem(kind, ())
+    target = os.open(path, os.O_PATH)
+    m.move_mount(mount, target)
+    os.close(target)
+    os.close(mount)
 
 
 def test_files_are_private_and_read_only(boxes):
