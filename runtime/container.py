@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+from runtime import sealing
 from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.messages import Channel, Closed, pair
 from runtime.paths import Bundle, Roots, containers_dir, trash_dir
@@ -78,8 +79,11 @@ class Launcher:
             ),
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
         ]
-        self.pid = os.posix_spawn(sys.executable, argv, _clean_environment(), file_actions=actions, setsid=True)
+        program, sealed = sealing.executable(self.roots)
+        self.pid = os.posix_spawn(program, argv, _clean_environment(), file_actions=actions, setsid=True)
         theirs.close()
+        if sealed >= 0:
+            os.close(sealed)
         self.channel = ours
 
     def ask(self, message: Message) -> Channel:

@@ -57,7 +57,7 @@ class Control:
     def drop(self, channel: Channel) -> None:
         fd = channel.fileno()
         if fd < 0:
-            return
+            return  # dropped already
         self.shim.loop.forget(fd)
         self.connections.pop(fd, None)
         self.execs.pop(fd, None)

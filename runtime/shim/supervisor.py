@@ -94,7 +94,7 @@ class Supervisor:
         self.keeping.connect()
         if reply is not None:
             self.control.adopt_connection(reply)
-            reply.send({"ok": True, "pid": self.state.pid})
+            self.control.reply(reply, {"ok": True, "pid": self.state.pid})
         self.loop.run()
 
     def adopt(self, held: Mapping[str, int] = EMPTY, reply: Channel | None = None) -> None:
@@ -118,7 +118,7 @@ class Supervisor:
         self.keeping.connect()
         if reply is not None:
             self.control.adopt_connection(reply)
-            reply.send({"ok": True, "pid": self.state.pid})
+            self.control.reply(reply, {"ok": True, "pid": self.state.pid})
         self._resume()
         self.loop.run()
 
@@ -192,7 +192,7 @@ class Supervisor:
         self._record_end(128, fault.message)
         self._remove_run_dir()
         if reply is not None:
-            reply.send({"error": fault.message, "hint": fault.hint, "code": 1})
+            self.control.reply(reply, {"error": fault.message, "hint": fault.hint, "code": 1})
 
     # -- running
 
