@@ -72,6 +72,7 @@ _ETC = (
     "terminfo",
     "timezone",
 )
+SYSTEM_PYTHON = "/usr/bin/python3"
 _ETC_PREFIXES = ("java", "python3")
 _MAX_FILE = 4 << 20
 _USERS = (
@@ -230,14 +231,17 @@ def _copy_file(source: str, target: str) -> None:
 
 
 def _python(root: str) -> str:
-    """Put ``python3`` into the image's PATH; returns its prefix if that has to be bound, else ""."""
+    """Put ``python3`` into the image's PATH; returns its prefix if that has to be bound, else "".
+
+    The host's own in /usr serves where there is one: a prefix elsewhere (below /root, say) is shown only for want of it.
+    """
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     prefix = os.path.realpath(sys.base_prefix)
     program = f"{prefix}/bin/{name}"
     if not os.access(program, os.X_OK):
         return ""
     inside = prefix == "/usr" or prefix.startswith("/usr/")
-    if not inside and not _is_own_directory(prefix, name):
+    if not inside and (os.access(SYSTEM_PYTHON, os.X_OK) or not _is_own_directory(prefix, name)):
         return ""
     alone = _runs_alone(program)
     for alias in ("python", "python3", name):

@@ -107,6 +107,7 @@ def test_a_missing_and_an_unexecutable_program(project: MakeProject) -> None:
     app = project(SERVICE.replace('["sleep", "1000"]', '["no-such-program"]'))
     refused(app, "no-such-program", "web")
     assert app.row("web")["ExitCode"] == 127
+    app.run("down")
     app.edit("no-such-program", "/etc/passwd")
     refused(app, "/etc/passwd")
     assert app.row("web")["ExitCode"] == 126

@@ -89,7 +89,8 @@ def test_the_builtin_image_hides_the_hosts_secrets(example: Callable[[str], Proj
 import os
 for path in ("/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/sudoers", "/boot", "/root/.ssh", "/etc/ssl/private"):
     assert not os.path.exists(path), path
-for path in ("/root", "/home", "/var/lib", "/var/log", "/srv", "/mnt"):
+assert os.listdir("/home") == ["app"]  # the image's own user
+for path in ("/root", "/var/lib", "/var/log", "/srv", "/mnt"):
     assert not os.path.exists(path) or not os.listdir(path), (path, os.listdir(path))
 try:
     open("/usr/forbidden", "w")

@@ -70,7 +70,8 @@ def test_it_exposes_no_secret(root: str) -> None:
         assert set(os.listdir(f"{root}/{name}")) <= {"lock"}, name
     assert set(os.listdir(f"{root}/home")) == {"app"}
     prefix = os.path.realpath(sys.base_prefix)
-    inside_root = {prefix.split("/")[2]} if prefix.startswith("/root/") else set()
+    shown = prefix.startswith("/root/") and not os.access(skeleton.SYSTEM_PYTHON, os.X_OK)
+    inside_root = {prefix.split("/")[2]} if shown else set()
     assert set(os.listdir(f"{root}/root")) == inside_root
     for base, _directories, files in os.walk(root):
         for name in files:
@@ -182,6 +183,7 @@ def test_it_cannot_be_removed_or_replaced(roots: Roots, tmp_path: Path) -> None:
 
 
 def test_a_python_that_needs_its_library_path(roots: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(skeleton, "SYSTEM_PYTHON", "")
     assert skeleton._runs_alone(sys.executable) and not skeleton._runs_alone("/bin/false")
     monkeypatch.setattr(skeleton, "_runs_alone", lambda _program: False)
     out = run_inside(roots, tmp_path, 'head -c 9 $(command -v python3); echo; python3 -c "print(6 * 7)"', "33:33")
