@@ -249,8 +249,9 @@ class Writer:
         if is_live(container) and not halted:
             return self._mend(service, label, container, attached, after)
         if container.status == "created" and container.supervised:
+            # All its networks, also those it seems to be on: whoever was to start it may have been killed inside a connect.
             steps = self._trim(service, label, target, attached, list(after))
-            steps = self._connect(service, label, target, attached, steps) or steps
+            steps = self._connect(service, label, target, (), steps) or steps
             return [self._start(service, label, target, reason or "created, not started", steps)]
         why = reason or _ended(container)
         if attached:

@@ -136,20 +136,16 @@ def _start_again(
 
     gate = Gate(builder, desired, Intent(), set(containers))
     services = {service.name: service for service in desired.services}
-    names = {network.key: network.name for network in desired.networks}
     for name in desired.order:
         service = services[name]
         for container in containers.get(name, ()):
             label, target = short_name(observed.project, container), Existing(container.id)
             last = ended[container.id]
-            booted = container.status == "created" and container.supervised
-            attached = {one.network for one in container.endpoints} if booted else set()
-            if not booted:
+            if container.status != "created" or not container.supervised:
                 shared = [step for other in shared_services(service) for step in gate.started_steps(other)]
                 last = builder.add(PrepareContainer(label, target), "restart", (last, *shared))
             for key in service.networks:
-                if names.get(key, key) not in attached:
-                    last = builder.add(Connect(label, target, name, key), f"{key}: declared network", (last,))
+                last = builder.add(Connect(label, target, name, key), f"{key}: declared network", (last,))
             started = builder.add(StartContainer(label, target), "restart", (last, *gate.steps(service)))
             gate.note(name, target, [started], None)
 
