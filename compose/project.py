@@ -9,6 +9,7 @@ from compose.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from compose.model.project import Project
     from compose.plan.desired import Desired
@@ -33,10 +34,16 @@ class LoadOptions:
 def load_project(options: LoadOptions, environ: Mapping[str, str]) -> Project:
     """Read the files, always. Raises SpecError; its ``problems`` has every problem found."""
     from compose.model.project import project_from_plain
+
+    return project_from_plain(load_plain(options, environ))
+
+
+def load_plain(options: LoadOptions, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a Project as plain values: what ``config`` needs, without importing pydantic. Raises SpecError."""
     from compose.spec.desire import plain_project
     from compose.spec.load import load
 
-    return project_from_plain(plain_project(load(options, environ)))
+    return plain_project(load(options, environ))
 
 
 def load_desired(options: LoadOptions, environ: Mapping[str, str], state_dir: str) -> Desired:

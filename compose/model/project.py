@@ -95,7 +95,7 @@ def project_from_plain(plain: Mapping[str, Any]) -> Project:
 def to_plain(value: Any) -> Any:
     """A model as dicts and lists, with exactly the fields that were set; ``extensions`` are keys again."""
     if isinstance(value, Model):
-        result = {name: to_plain(value.__dict__[name]) for name in value.__dict__ if name in value.model_fields_set}
+        result = {name: to_plain(value.__dict__[name]) for name in sorted(value.model_fields_set)}
         result.update(result.pop("extensions", {}))
         return result
     if isinstance(value, Mapping):

@@ -76,6 +76,8 @@ def _service(root: Map, name: str, service: Map, report: Report) -> None:
         reference.setdefault("target", f"/run/secrets/{reference['source']}")
     deploy = service.get("deploy")
     if isinstance(deploy, Map):
+        if "scale" in service:
+            deploy.setdefault("replicas", service["scale"])
         deploy.setdefault("placement", Map())
         deploy.setdefault("resources", Map())
     build = service.get("build")

@@ -219,7 +219,9 @@ TOP: dict[str, Kind] = {
     "version": c.anything,
     "name": c.text,
     "include": include,
-    "services": c.dictionary(c.record(SERVICE, what="a mapping with an image", nullable=True), name="service"),
+    "services": c.dictionary(
+        c.record(SERVICE, what="a mapping with an image", nullable=True), null=True, name="service"
+    ),
     "networks": c.dictionary(_null(c.record(NETWORK)), null=True, name="network"),
     "volumes": c.dictionary(_null(c.record(VOLUME)), null=True, name="volume"),
     "secrets": c.dictionary(c.record(SECRET, what="a mapping with a file or environment"), name="secret"),

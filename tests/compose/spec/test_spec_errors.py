@@ -116,7 +116,7 @@ WHOLE = {
     ],
     "services:": ["compose.yaml:1:1: services: expected a mapping, not nothing"],
     "services: {a: {}}": ["compose.yaml:1:12: services.a: has neither an image nor a build"],
-    "services: {a: }": ["compose.yaml:1:15: services.a: expected a mapping with an image, not nothing"],
+    "services: {a: }": ["compose.yaml:1:12: services.a: has no value\n  give it one, or remove the line"],
     "services: {'a b': {image: x}}": [
         'compose.yaml:1:12: services.a b: "a b" cannot be the name of a service\n'
         "  use letters, digits, dots, dashes and underscores"

@@ -51,6 +51,11 @@ TRIPLES = {
         "secrets: [{source: t, target: /run/secrets/s}]",
         {"secrets": ["t at /run/secrets/s", "t at /run/secrets/t"]},
     ),
+    "scale is replicas too": (
+        "scale: 2",
+        "deploy: {update_config: {parallelism: 1}}",
+        {"deploy": {"placement": {}, "replicas": 2, "resources": {}, "update_config": {"parallelism": 1}}},
+    ),
     "x- keys merge": ("x-a: {b: 1, c: [1]}", "x-a: {d: 2, c: [2]}", {"x-a": {"b": 1, "c": [1, 2], "d": 2}}),
     "a port that an override gives in long form": (
         "ports: [{target: 80, published: '80', host_ip: 127.0.0.1}]",
