@@ -117,9 +117,11 @@ class _Attended:
                 if event.service in self.watched:
                     self.printer.line(event)
                 continue
-            if event.service in self.watched or self._ends_it(event):
+            first = self._ends_it(event) and self.code is None
+            if event.service in self.watched or first:
                 self.printer.ended(event)
             if self._ends_it(event):
+                self.printer.flush()
                 self._abort(event)
         self.printer.flush()
 

@@ -1,4 +1,7 @@
-"""``doctor``: what this machine offers, what is missing, what to do. Exit code 1 when something needed is missing."""
+"""``doctor``: what this machine offers, what is missing, what to do.
+
+The exit code is 1 when something is missing without which no container starts; the rest stops only what needs it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ if TYPE_CHECKING:
     from compose.cli.session import Session
 
     Check = tuple[str, bool, str, str]
+
+NEEDED = (
+    *("root", "state directory", "run directory", "namespaces", "clone3", "mount API", "overlayfs", "cgroups"),
+    *("capabilities", "links"),
+)
 
 
 @record
@@ -29,14 +37,15 @@ def run(session: Session, options: Options) -> int:
         session.write("".join(_lines(check, session.colours(1)) for check in checks))
     else:
         raise UsageError(f"cannot report as {options.format}", hint="formats: text, json")
-    return 0 if all(ok for _, ok, _, _ in checks) else 1
+    return 0 if all(ok for name, ok, _, _ in checks if name in NEEDED) else 1
 
 
 def _lines(check: Check, colours: bool) -> str:
-    from compose.cli.render.words import GREEN, RED, Style
+    from compose.cli.render.words import GREEN, RED, YELLOW, Style
 
     name, ok, detail, advice = check
-    mark = Style(colours).paint("✔", GREEN) if ok else Style(colours).paint("✘", RED)
+    mark, colour = ("✔", GREEN) if ok else ("✘", RED) if name in NEEDED else ("!", YELLOW)
+    mark = Style(colours).paint(mark, colour)
     return f"{mark} {name}: {detail}\n" + (f"    {advice}\n" if advice and not ok else "")
 
 

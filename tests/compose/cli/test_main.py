@@ -112,10 +112,10 @@ FAILURES = [
     (UsageError("cannot x", hint="try y"), 1, "cannot x\n  try y\n"),
     (SpecError("cannot x", where="a.yaml:1:2"), 1, "a.yaml:1:2: cannot x\n"),
     (SpecError("one", problems=(SpecError("one"), SpecError("two", hint="h"))), 1, "one\ntwo\n  h\n"),
-    (EngineError("cannot exec", code=127), 127, "cannot exec\n"),
+    (EngineError("cannot start", code=127), 1, "cannot start\n"),
     (Interrupted("cannot finish: interrupted"), 130, "cannot finish: interrupted\n"),
     (NotFound("cannot find x", "make it"), 1, "cannot find x\n  make it\n"),
-    (StartFailed("cannot execute x", 126), 126, "cannot execute x\n"),
+    (StartFailed("cannot execute x", 126), 1, "cannot execute x\n"),
     (PortInUse("cannot publish 80", "nginx", "stop it"), 1, "cannot publish 80\n  stop it\n"),
 ]
 
@@ -132,6 +132,18 @@ def test_an_error_is_one_message_and_a_code(
     got, out, err = run(capfd, "--progress", "json", "version")
     assert (got, out) == (code, "")
     assert json.loads(err) == {"error": True, "message": text[:-1]}
+
+
+@pytest.mark.parametrize("name", ["exec", "run"])
+@pytest.mark.parametrize("error", [StartFailed("cannot execute x", 126), EngineError("cannot execute x", code=126)])
+def test_exec_and_run_pass_on_why_nothing_started(
+    name: str, error: Exception, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(f"compose.cli.commands.{name}.run", fail)
+    assert run(capfd, name, "web", "x") == (126, "", "cannot execute x\n")
 
 
 def test_interrupts_and_closed_pipes_are_quiet(
