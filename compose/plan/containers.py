@@ -249,7 +249,7 @@ class Writer:
         if is_live(container) and not halted:
             return self._mend(service, label, container, attached, after)
         if container.status == "created" and container.supervised:
-            # All its networks, also those it seems to be on: whoever was to start it may have been killed inside a connect.
+            # All its networks, also those it seems to be on: an earlier command may have been killed inside a connect.
             steps = self._trim(service, label, target, attached, list(after))
             steps = self._connect(service, label, target, (), steps) or steps
             return [self._start(service, label, target, reason or "created, not started", steps)]
