@@ -178,7 +178,7 @@ def _named(value: Any, path: Path, check: Check, default: Any) -> Any:
 
 def extra_hosts(value: Any, path: Path, check: Check) -> Any:
     """Lines for /etc/hosts, as a list of ``name=address``."""
-    result = Seq(value.mark)
+    result = Seq(getattr(value, "mark", NOWHERE))
     if isinstance(value, Map):
         for name, item in value.items():
             mark = value.marks[name][1]
