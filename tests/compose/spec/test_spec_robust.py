@@ -41,7 +41,10 @@ FILES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=150,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(base=FILES, over=FILES)
 def test_only_spec_errors(tmp_path_factory: pytest.TempPathFactory, base: Any, over: Any) -> None:
