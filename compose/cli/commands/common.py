@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from compose.engine.protocol import Engine
     from compose.events import Reporter
     from compose.plan.desired import Desired
+    from compose.plan.plan import Plan
 
     Verb = Callable[[Engine, Desired | None, LifeOptions, Reporter], Outcome]
 
@@ -62,14 +63,18 @@ def show_dry_run(
     return 0
 
 
-def tell_plan(session: Session, plan: object) -> None:
-    """A plan as progress of a dry run: the text of the plan, or JSON."""
+def tell_plan(session: Session, plan: Plan) -> None:
+    """A plan as progress of a dry run: its text, or with --progress json an object a step."""
     from compose.cli.render.plan import show_plan
+    from compose.cli.render.progress import Json
+    from compose.events import StepStarted
 
     if session.progress_mode == "json":
-        session.tell(show_plan(plan, "json"))  # type: ignore[arg-type]
+        shown = Json(dry_run=True)
+        for step in plan.steps:
+            shown.emit(StepStarted(step.number, step.action.kind, step.action.title, step.action.verb, step.reason))
         return
-    for line in show_plan(plan, "text").splitlines():  # type: ignore[arg-type]
+    for line in show_plan(plan, "text").splitlines():
         session.tell(f"DRY-RUN MODE -  {line}\n")
 
 
