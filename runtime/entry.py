@@ -1,4 +1,4 @@
-"""Computes, before the clone, everything that a process entering a container needs (see runtime/init.py)."""
+"""Computes, before the clone, everything that a process entering a container needs (see runtime/inside.py)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.rlimits import rlimit_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.init import Entry
+    from runtime.inside import Entry
     from runtime.spec import ContainerSpec, Process
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -12,7 +12,7 @@ import os
 from runtime import entry
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed
-from runtime.init import (
+from runtime.inside import (
     INSIDE,
     Entry,
     allocate_pty,

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import _socket
 import array
+import functools
 import gc
-import glob
 import os
 
-from runtime import entry
+from runtime import capabilities, entry, seccomp
 from runtime.cgroups.manager import open_cgroup, paths_of
 from runtime.devices import device_nodes, device_rules
 from runtime.errors import RuntimeFault, StartFailed, Unsupported
-from runtime.init import FAULT, HEAD, NO_EXEC, READY, Box, run_init
+from runtime.init import Box, run_init
+from runtime.inside import FAULT, HEAD, NO_EXEC, READY
 from runtime.linux import process as proc
 from runtime.linux import task
-from runtime.mounts import ensure_skeleton, prepare_upper
+from runtime.overlay import ensure_skeleton, prepare_upper
 from runtime.record import replace
 from runtime.rootfs import Bind, hidden_paths, plan_mounts
 from runtime.spec import Mount
@@ -193,13 +194,25 @@ def _check_sources(box: Box) -> None:
                                "create it on the host, or correct the path")  # fmt: skip
 
 
-_thermal: list[tuple[str, ...]] = []
-
-
+@functools.cache
 def _thermal_directories() -> tuple[str, ...]:
-    if not _thermal:
-        _thermal.append(tuple(sorted(glob.glob("/sys/devices/system/cpu/cpu*/thermal_throttle"))))
-    return _thermal[0]
+    """Each CPU's thermal_throttle directory, which tells of the load of other guests."""
+    base = "/sys/devices/system/cpu"
+    paths = [f"{base}/{name}/thermal_throttle" for name in sorted(os.listdir(base)) if name[3:].isdigit()]
+    return tuple(path for path in paths if os.path.isdir(path))
+
+
+def warm() -> None:
+    """Compute what does not change from container to container; for the shims' common ancestor, before it forks."""
+    names = capabilities.mask(capabilities.DEFAULT) & entry.held_capabilities()
+    try:
+        seccomp.compile_profile(names)
+    except RuntimeFault:
+        pass  # an unknown machine: told when a container needs a filter
+    entry.last_capability()
+    entry.own_executable()
+    entry.has_apparmor()
+    _thermal_directories()
 
 
 def _sysctls(spec: ContainerSpec, private_network: bool) -> list[tuple[bytes, bytes]]:

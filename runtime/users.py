@@ -73,7 +73,7 @@ def resolve_user(user: bytes, extra: tuple[bytes, ...], passwd: bytes, group: by
 
     A group given with the user replaces the user's memberships, as in Docker. Raises UserError.
     """
-    name, colon, wanted_group = user.partition(b":")
+    name, _colon, wanted_group = user.partition(b":")
     uid, gid, login, home = _find_user(name or b"0", _rows(passwd, 6))
     groups_known = _rows(group, 4) if wanted_group or extra or login else []
     groups: list[int] = []
