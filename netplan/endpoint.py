@@ -20,7 +20,7 @@ from netplan.netlink import link as rtnl
 from netplan.netlink.socket import ROUTE, Netlink, refusal
 from netplan.netns import inside
 from netplan.record import replace, to_plain
-from netplan.store import EndpointRow, link_name
+from netplan.rows import EndpointRow, link_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from netplan.netlink.link import Link
     from netplan.netlink.message import Message
+    from netplan.rows import NetworkRow
     from netplan.spec import Endpoint, EndpointSpec
-    from netplan.store import NetworkRow, Store
+    from netplan.store import Store
 
 _LOOPBACK = 1
 _ATTEMPTS = 5

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from netplan.ipv4 import Prefix
     from netplan.netlink.link import Link, Route
     from netplan.netlink.socket import Netlink
-    from netplan.store import NetworkRow, Store
+    from netplan.rows import NetworkRow
+    from netplan.store import Store
 
 RESOLV_CONF = "/etc/resolv.conf"
 

@@ -3,7 +3,7 @@
 The row in the store comes first and names everything (index, group, subnet); then the kernel is made to agree with it,
 whatever of it is there already. So a process killed anywhere leaves a row that the next create completes or the next
 remove clears. Across stores (other run directories) the subnet is claimed in the kernel: an unreachable route in
-table CLAIMS, which no rule consults, removed with the network and gone at reboot.
+a table that no rule consults, removed with the network and gone at reboot.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ import errno
 import os
 import time
 
-from netplan import host, ipam
+from netplan import host, ipam, subnets
 from netplan.errors import AddressInUse, KernelRefused, NetworkFault, NetworkInUse, NetworkNotFound
 from netplan.firewall import foreign, rules
 from netplan.firewall import nft as firewall
-from netplan.ipv4 import overlap, parse_prefix, render_prefix
 from netplan.netlink import conntrack, nft
 from netplan.netlink import link as rtnl
 from netplan.record import replace
-from netplan.store import NetworkRow, instance_number
+from netplan.rows import NetworkRow
+from netplan.store import instance_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from netplan.ipv4 import Prefix
     from netplan.netlink.link import Link
-    from netplan.spec import Network, NetworkSpec, SubnetSpec
+    from netplan.spec import Network, NetworkSpec
     from netplan.store import Store
 
-CLAIMS = 0x70796370
 _NAME = "com.docker.network.bridge.name"
 _MTU = "com.docker.network.driver.mtu"
 _ATTEMPTS = 5
@@ -50,7 +49,7 @@ def create_network(store: Store, spec: NetworkSpec) -> Network:
         row = store.network(spec.name)
         known = row is not None
         row = ensure(store, row or _reserve(store, spec, avoided))
-        if known or _explicit(spec) or not _overlapped(store, row):
+        if known or subnets.explicit(spec) or not subnets.overlapped(store, row):
             return row.public()
         avoided.append(row.range.subnet)  # somebody else took it between our look and our bridge
         _teardown(store, [row])
@@ -98,11 +97,11 @@ def sweep(store: Store) -> None:
     foreign.sweep(store)
     known = {row.range.subnet for row in store.networks()}
     owner = instance_number(store.instance)
-    for route in rtnl.routes(store.route, CLAIMS):
+    for route in rtnl.routes(store.route, subnets.CLAIMS):
         if route.owner == owner and (route.first, route.length) not in known:
             with store:  # not one that is just being made: claims and rows are one transaction
                 if all(row.range.subnet != (route.first, route.length) for row in store.networks()):
-                    store.route.attempt(rtnl.release(route.first, route.length, CLAIMS))
+                    store.route.attempt(rtnl.release(route.first, route.length, subnets.CLAIMS))
     if not known:
         with store:
             if not store.networks():
@@ -126,23 +125,15 @@ def ensure(store: Store, row: NetworkRow) -> NetworkRow:
     return row
 
 
-def _explicit(spec: NetworkSpec) -> SubnetSpec | None:
-    """The first IPv4 subnet asked for, or None. IPv6 subnets are not used."""
-    for subnet in spec.subnets:
-        if subnet.subnet and ":" not in subnet.subnet:
-            return subnet
-    return None
-
-
 def _reserve(store: Store, spec: NetworkSpec, avoided: list[Prefix]) -> NetworkRow:
     """Choose subnet, index and names, claim the subnet in the kernel, write the row: one transaction."""
     _check(spec)
     with store:
         if existing := store.network(spec.name):
             return existing
-        wanted = _explicit(spec)
+        wanted = subnets.explicit(spec)
         others = store.networks()
-        subnet = _claim(store, spec, wanted, others, avoided)
+        subnet = subnets.claim(store, spec, wanted, others, avoided)
         partial = next((entry for entry in spec.subnets if not entry.subnet), None)
         area = ipam.plan_range(spec.name, subnet, wanted or partial)
         ident = os.urandom(32).hex()
@@ -183,78 +174,6 @@ def _check_bridge_name(store: Store, spec: NetworkSpec, bridge: str, others: Seq
         link = rtnl.link_of(store.route, name=bridge)
         if link is not None and not link.alias.startswith(f"{store.instance}:"):
             raise AddressInUse(f"cannot create network {spec.name}: a link {bridge} exists and is not ours")
-
-
-def _claim(
-    store: Store, spec: NetworkSpec, wanted: SubnetSpec | None, others: Sequence[NetworkRow], avoided: list[Prefix]
-) -> Prefix:
-    """The subnet, claimed. In a transaction."""
-    for subnet in _candidates(store, spec, wanted, others, avoided):
-        message = rtnl.claim(*subnet, CLAIMS, instance_number(store.instance))
-        errors = store.route.attempt(message)
-        if not errors or (errors[0][0] == errno.EEXIST and _claimed_by_us(store, subnet)):
-            return subnet
-        if errors[0][0] != errno.EEXIST:
-            raise KernelRefused(
-                f"cannot claim {render_prefix(subnet)}: {errors[0][1] or os.strerror(errors[0][0])}", errors[0][0]
-            )
-        if wanted:
-            raise AddressInUse(
-                f"cannot create network {spec.name}: subnet {wanted.subnet} is claimed by another pycompose"
-            )
-    raise ipam.exhausted(spec.name, _holders(store, others))
-
-
-def _claimed_by_us(store: Store, subnet: Prefix) -> bool:
-    """A claim of ours without a row (which the caller has ruled out) is what a killed process left: take it over."""
-    owner = instance_number(store.instance)
-    return any(
-        (route.first, route.length) == subnet and route.owner == owner for route in rtnl.routes(store.route, CLAIMS)
-    )
-
-
-def _candidates(
-    store: Store, spec: NetworkSpec, wanted: SubnetSpec | None, others: Sequence[NetworkRow], avoided: list[Prefix]
-) -> Iterator[Prefix]:
-    if wanted is None:
-        taken = [other.range.subnet for other in others] + host.reserved(store.route) + avoided
-        yield from ipam.select_subnets(taken)
-        return
-    subnet = parse_prefix(wanted.subnet)
-    for other in others:
-        if overlap(subnet, other.range.subnet):
-            raise AddressInUse(
-                f"cannot create network {spec.name}: subnet {wanted.subnet} overlaps"
-                f" {render_prefix(other.range.subnet)} of network {other.name}",
-                "choose another subnet, or remove that network",
-            )
-    for route in host.on_link(store.route):
-        if overlap(subnet, (route.first, route.length)):
-            link = rtnl.link_of(store.route, route.index)
-            raise AddressInUse(
-                f"cannot create network {spec.name}: subnet {wanted.subnet} overlaps"
-                f" {render_prefix((route.first, route.length))} on {link.name if link else 'another link'}",
-                "choose another subnet",
-            )
-    yield subnet
-
-
-def _holders(store: Store, others: Sequence[NetworkRow]) -> list[str]:
-    names = {link.index: link.name for link in rtnl.links(store.route)}
-    ours = {other.range.subnet for other in others}
-    found = [f"{other.name} {render_prefix(other.range.subnet)}" for other in others]
-    for route in host.on_link(store.route):
-        if (route.first, route.length) not in ours:
-            found.append(f"{names.get(route.index, 'a link')} {render_prefix((route.first, route.length))}")
-    return found
-
-
-def _overlapped(store: Store, row: NetworkRow) -> bool:
-    """Another link has a route into the subnet: somebody who neither reads our store nor our claims was as fast."""
-    return any(
-        route.index != row.link and overlap(row.range.subnet, (route.first, route.length))
-        for route in host.on_link(store.route)
-    )
 
 
 def _ensure_bridge(store: Store, row: NetworkRow) -> NetworkRow:
@@ -331,7 +250,7 @@ def _teardown(store: Store, rows: list[NetworkRow]) -> None:
         late = [endpoint for row in rows for endpoint in store.endpoints(network=row.name)]
         firewall.withdraw(store, [endpoint for endpoint in late if endpoint not in endpoints])
         for row in rows:
-            store.route.attempt(rtnl.release(*row.range.subnet, CLAIMS))
+            store.route.attempt(rtnl.release(*row.range.subnet, subnets.CLAIMS))
             store.drop_network(row.name)
         if not store.networks():  # two removals, each of which saw the other's row, have left the table
             firewall.remove_networks(store, [])

@@ -24,8 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from netplan.rows import NetworkRow
     from netplan.spec import EndpointSpec, PortMapping
-    from netplan.store import NetworkRow, Store
+    from netplan.store import Store
 
     Taken = dict[tuple[str, int], list[tuple[str, str]]]  # protocol and port -> address, who has it
 

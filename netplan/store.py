@@ -15,15 +15,13 @@ import os
 import threading
 
 from netplan.errors import NetworkFault
-from netplan.ipam import Range
-from netplan.ipv4 import render_address, render_prefix
 from netplan.netlink.socket import NETFILTER, ROUTE, Netlink
-from netplan.record import record
-from netplan.spec import Endpoint, Network, PublishedPort
+from netplan.rows import ENDPOINT_COLUMNS, NETWORK_COLUMNS, EndpointRow, NetworkRow, read_endpoint, read_network
+from netplan.spec import PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Any
 
 FORMAT = 1
@@ -53,89 +51,6 @@ CREATE TABLE published (
 ) WITHOUT ROWID;
 CREATE INDEX published_by_container ON published (container, network);
 """
-_NETWORK = (
-    "name, id, project, driver, bridge, link, grp, first, length, gateway, pool_first, pool_length, reserved,"
-    " default_gateway, internal, mtu, options, labels, created_at"
-)
-_ENDPOINT = "container, network, interface, link, address, mac, names, links, default_route, wanted, ready, nsid"
-
-
-@record
-class NetworkRow:
-    """A network as stored: addresses are numbers, ``link`` is the bridge's interface index."""
-
-    name: str
-    id: str
-    project: str
-    driver: str
-    bridge: str
-    link: int
-    group: int
-    range: Range
-    internal: bool
-    mtu: int
-    options: Mapping[str, str]
-    labels: Mapping[str, str]
-    created_at: str
-
-    def public(self) -> Network:
-        """What callers of netplan see."""
-        return Network(
-            self.id,
-            self.name,
-            self.project,
-            self.driver,
-            self.bridge,
-            self.group,
-            render_prefix(self.range.subnet),
-            render_address(self.range.gateway),
-            self.internal,
-            self.mtu,
-            self.options,
-            self.labels,
-            self.created_at,
-        )
-
-
-@record
-class EndpointRow:
-    """An endpoint as stored. ``wanted``: what was asked for, as text; ``ready``: attach has finished, names answer;
-    ``nsid``: the kernel's number of the container's namespace in ours, -1 while not known."""
-
-    container: str
-    network: str
-    interface: str
-    link: int
-    address: int
-    mac: bytes
-    names: tuple[str, ...]
-    links: Mapping[str, str]
-    default_route: bool
-    wanted: str
-    ready: bool
-    nsid: int = -1
-    ports: tuple[PublishedPort, ...] = ()
-
-    def public(self, network: NetworkRow) -> Endpoint:
-        """What callers of netplan see."""
-        return Endpoint(
-            self.network,
-            self.container,
-            self.interface,
-            link_name(self.link),
-            render_address(self.address),
-            network.range.subnet[1],
-            render_address(network.range.default_gateway) if self.default_route and not network.internal else "",
-            ":".join(f"{byte:02x}" for byte in self.mac),
-            self.names,
-            self.links,
-            self.ports,
-        )
-
-
-def link_name(index: int) -> str:
-    """The host's end of a container's pair, from its interface index."""
-    return f"veth{index:07x}"
 
 
 class Store:
@@ -226,7 +141,10 @@ class Store:
 
     def networks(self, project: str = "", name: str = "") -> list[NetworkRow]:
         where, values = _where(project=project, name=name)
-        return [_network(row) for row in self.execute(f"SELECT {_NETWORK} FROM network{where} ORDER BY name", values)]
+        return [
+            read_network(row)
+            for row in self.execute(f"SELECT {NETWORK_COLUMNS} FROM network{where} ORDER BY name", values)
+        ]
 
     def add_network(self, row: NetworkRow) -> None:
         area = row.range
@@ -235,7 +153,7 @@ class Store:
             *(*area.subnet, area.gateway, *area.pool, json.dumps(area.reserved), area.default_gateway),
             *(row.internal, row.mtu, json.dumps(dict(row.options)), json.dumps(dict(row.labels)), row.created_at),
         )
-        self.execute(f"INSERT INTO network ({_NETWORK}) VALUES ({', '.join('?' * len(values))})", values)
+        self.execute(f"INSERT INTO network ({NETWORK_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
 
     def drop_network(self, name: str) -> None:
         self.execute("DELETE FROM meta WHERE key = 'macs ' || (SELECT id FROM network WHERE name = ?)", (name,))
@@ -250,7 +168,7 @@ class Store:
         where, values = _where(container=container, network=network)
         ports: dict[tuple[str, str], list[PublishedPort]] = {}
         with self._lock:
-            rows = self.execute(f"SELECT {_ENDPOINT} FROM endpoint{where} ORDER BY network, container", values)
+            rows = self.execute(f"SELECT {ENDPOINT_COLUMNS} FROM endpoint{where} ORDER BY network, container", values)
             published = self.execute(
                 "SELECT container, network, host_ip, host_port, container_port, protocol FROM published"
                 f"{where} ORDER BY position",
@@ -258,14 +176,14 @@ class Store:
             )
         for owner, on, host_ip, host_port, container_port, protocol in published:
             ports.setdefault((owner, on), []).append(PublishedPort(host_ip, host_port, container_port, protocol))
-        return [_endpoint(row, tuple(ports.get((row[0], row[1]), ()))) for row in rows]
+        return [read_endpoint(row, tuple(ports.get((row[0], row[1]), ()))) for row in rows]
 
     def add_endpoint(self, row: EndpointRow) -> None:
         values = (
             *(row.container, row.network, row.interface, row.link, row.address, row.mac),
             *(json.dumps(row.names), json.dumps(dict(row.links)), row.default_route, row.wanted, row.ready, row.nsid),
         )
-        self.execute(f"INSERT INTO endpoint ({_ENDPOINT}) VALUES ({', '.join('?' * len(values))})", values)
+        self.execute(f"INSERT INTO endpoint ({ENDPOINT_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
 
     def publish(self, row: EndpointRow) -> None:
         """Write the row's ports."""
@@ -309,24 +227,6 @@ def _where(**columns: str) -> tuple[str, list[str]]:
     if not used:
         return "", []
     return " WHERE " + " AND ".join(f"{name} = ?" for name, _ in used), [value for _, value in used]
-
-
-def _network(row: tuple[Any, ...]) -> NetworkRow:
-    name, ident, project, driver, bridge, link, group, first, length, gateway, pool, pool_length, reserved = row[:13]
-    default, internal, mtu, options, labels, created_at = row[13:]
-    area = Range((first, length), gateway, (pool, pool_length), tuple(json.loads(reserved)), default)
-    return NetworkRow(
-        *(name, ident, project, driver, bridge, link, group, area, bool(internal), mtu),
-        *(json.loads(options), json.loads(labels), created_at),
-    )
-
-
-def _endpoint(row: tuple[Any, ...], ports: tuple[PublishedPort, ...]) -> EndpointRow:
-    container, network, interface, link, address, mac, names, links, default_route, wanted, ready, nsid = row
-    return EndpointRow(
-        *(container, network, interface, link, address, mac, tuple(json.loads(names)), json.loads(links)),
-        *(bool(default_route), wanted, bool(ready), nsid, ports),
-    )
 
 
 def open_store(run_dir: str, instance: str, *, create: bool = True) -> Store:

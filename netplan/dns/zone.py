@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from netplan.ipv4 import Prefix
-    from netplan.store import EndpointRow, NetworkRow
+    from netplan.rows import EndpointRow, NetworkRow
 
 
 class Zone:

@@ -13,7 +13,8 @@ from netplan.netlink import nft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from netplan.store import EndpointRow, NetworkRow, Store
+    from netplan.rows import EndpointRow, NetworkRow
+    from netplan.store import Store
 
 _HELP = "load nf_tables (modprobe nf_tables nft_chain_nat nft_masq nft_fib_ipv4), or publish nothing"
 

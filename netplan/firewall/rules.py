@@ -20,8 +20,8 @@ from netplan.netlink import nft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from netplan.rows import EndpointRow, NetworkRow
     from netplan.spec import PublishedPort
-    from netplan.store import EndpointRow, NetworkRow
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 ANY = "0.0.0.0"

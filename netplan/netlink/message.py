@@ -87,18 +87,6 @@ def attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
     return found
 
 
-def elements(data: bytes) -> list[bytes]:
-    """The bodies of a list attribute, whose members all have the same type."""
-    found, at = [], 0
-    while at + 4 <= len(data):
-        size, _kind = _ATTR.unpack_from(data, at)
-        if size < 4:
-            break
-        found.append(data[at + 4 : at + size])
-        at += (size + 3) & ~3
-    return found
-
-
 def string(data: bytes | None) -> str:
     """A string attribute without its NUL; empty if the attribute is missing."""
     return data.rstrip(b"\0").decode(errors="replace") if data else ""

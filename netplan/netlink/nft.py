@@ -16,7 +16,6 @@ from netplan.netlink.message import (
     attr,
     attributes,
     be32,
-    elements,
     message,
     nest,
     string,
@@ -314,17 +313,6 @@ def has_chain(socket: Netlink, family: int, table: str, name: str) -> bool:
             return False
         raise
     return True
-
-
-def list_elements(socket: Netlink, family: int, table: str, name: str) -> list[bytes]:
-    """The keys of a set or map."""
-    question = message(op(13), 0, family_header(family), text(1, table), text(2, name))
-    found = []
-    for _kind, body in socket.dump(question):
-        for item in elements(attributes(body, 4).get(3, b"")):
-            parts = attributes(item)
-            found.append(attributes(parts.get(1, b"")).get(1, b""))
-    return found
 
 
 def _be(data: bytes | None, default: int) -> int:

@@ -11,9 +11,10 @@ import pytest
 from netplan import host as host_module
 from netplan.endpoint import detach
 from netplan.errors import AddressInUse, NetworkFault, NetworkInUse, NetworkNotFound, PoolExhausted
-from netplan.network import CLAIMS, create_network, get_network, list_networks, remove_all, remove_network, repair
+from netplan.network import create_network, get_network, list_networks, remove_all, remove_network, repair
 from netplan.spec import NetworkSpec, SubnetSpec
 from netplan.store import open_store
+from netplan.subnets import CLAIMS
 from tests.netplan.support import INSTANCE, Host, in_child, new_namespace, private_host, run
 
 pytestmark = [pytest.mark.root, pytest.mark.network]

@@ -12,7 +12,8 @@ import pytest
 from netplan import store as store_module
 from netplan.errors import NetworkFault
 from netplan.ipam import plan_range
-from netplan.store import EndpointRow, NetworkRow, Store, open_store
+from netplan.rows import EndpointRow, NetworkRow
+from netplan.store import Store, open_store
 
 ROOT = str(Path(store_module.__file__).parent.parent)
 

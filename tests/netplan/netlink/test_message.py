@@ -29,7 +29,6 @@ def test_a_frame_has_its_length_and_request_flag() -> None:
 def test_no_bytes_break_the_readers(data: bytes) -> None:
     m.messages(data)
     m.attributes(data)
-    m.elements(data)
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.binary(max_size=20)), unique_by=lambda item: item[0]))

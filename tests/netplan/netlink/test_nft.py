@@ -10,8 +10,8 @@ from netplan.firewall import rules
 from netplan.ipam import plan_range
 from netplan.netlink import nft
 from netplan.netlink.socket import NETFILTER, Netlink
+from netplan.rows import EndpointRow, NetworkRow
 from netplan.spec import PublishedPort
-from netplan.store import EndpointRow, NetworkRow
 from tests.netplan.support import Host, private_host, run
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
