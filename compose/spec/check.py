@@ -159,6 +159,19 @@ def _mode(value: str | int) -> str:
         raise ValueError(f'file permissions in octal such as 0440, not "{value}"') from None
 
 
+def _signal(value: str) -> str:
+    """A signal by name, with or without SIG, or by number (signal(7)); kept as written."""
+    import signal
+
+    name = "SIG" + value.upper().removeprefix("SIG")
+    base, _, offset = name.partition("+") if "+" in name else name.partition("-")
+    known = name in signal.Signals.__members__ or (value.isdigit() and 0 < int(value) <= 64)
+    if value and not known and not (base in ("SIGRTMIN", "SIGRTMAX") and offset.isdigit() and int(offset) <= 30):
+        raise ValueError(f'a signal such as SIGINT, not "{value}"')
+    return value
+
+
+stop_signal = grammar(_signal, "text such as SIGINT")
 size = grammar(lambda value: str(units.parse_bytes(value)), "a size such as 512m", int, float)
 duration = grammar(lambda value: units.format_duration(units.parse_duration(value)), "text such as 1m30s")
 mode = grammar(_mode, "file permissions such as 0440", int)

@@ -143,7 +143,7 @@ SERVICE: dict[str, Kind] = {
     "shm_size": c.size,
     "stdin_open": c.flag,
     "stop_grace_period": c.duration,
-    "stop_signal": c.text,
+    "stop_signal": c.stop_signal,
     "storage_opt": p.LABELS,
     "sysctls": c.pairs(""),
     "tmpfs": c.text_list,

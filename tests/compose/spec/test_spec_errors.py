@@ -30,6 +30,9 @@ CASES = {
     'stop_grace_period: "10"': [
         'compose.yaml:1:45: services.a.stop_grace_period: expected a duration such as 1m30s, with a unit, not "10"'
     ],
+    "stop_signal: SIGNOPE": [
+        'compose.yaml:1:39: services.a.stop_signal: expected a signal such as SIGINT, not "SIGNOPE"'
+    ],
     "restart: alway": [
         "compose.yaml:1:35: services.a.restart: expected no, always, unless-stopped, on-failure or on-failure:N, "
         'not "alway"\n  did you mean "always"?'

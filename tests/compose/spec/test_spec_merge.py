@@ -100,6 +100,12 @@ def test_the_base_is_not_changed_by_anchors_shared_between_services(tmp_path: Pa
     assert found.services["b"].labels == {"k": "v"}
 
 
+@pytest.mark.parametrize("signal", ["SIGINT", "term", "9", "SIGRTMIN+3", "RTMAX-1", "''"])
+def test_signals_as_written(signal: str, tmp_path: Path) -> None:
+    found = service(tmp_path, f"services: {{a: {{image: x, stop_signal: '{signal.strip(chr(39))}'}}}}")
+    assert found.get("stop_signal", "") == signal.strip("'")
+
+
 def test_merge_keys(tmp_path: Path) -> None:
     text = """\
 x-env: &env {A: base, B: base}
