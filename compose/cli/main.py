@@ -34,9 +34,7 @@ def main() -> int:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None = None) -> int:
     """Do what a command line says; the exit code."""
-    import _signal  # ``signal`` without its enums, which cost 1 ms
-
-    _signal.signal(_signal.SIGTERM, _signal.default_int_handler)
+    _take_sigterm_as_sigint()
     json_errors = _wants_json(argv, environ)
     parsed = None
     try:
@@ -52,6 +50,18 @@ def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 -- the one boundary
         return _failed(error, argv, json_errors, parsed)
+
+
+def _take_sigterm_as_sigint() -> None:
+    """Both mean the same to a command; whoever handles SIGINT for a while need not know of the other."""
+    import _signal  # ``signal`` without its enums, which cost 1 ms
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if _signal.getsignal(_signal.SIGINT) in (_signal.SIG_IGN, _signal.SIG_DFL):  # started in the background
+            raise KeyboardInterrupt
+        _signal.raise_signal(_signal.SIGINT)
+
+    _signal.signal(_signal.SIGTERM, interrupt)
 
 
 def parse(argv: Sequence[str]) -> Parsed | int:

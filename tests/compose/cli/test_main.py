@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -154,6 +156,26 @@ def test_interrupts_and_closed_pipes_are_quiet(
 
     monkeypatch.setattr(version, "run", interrupt)
     assert run(capfd, "version") == (130, "", "")
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sigterm_is_an_interrupt(
+    ignored: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*_args: object) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        return 0
+
+    monkeypatch.setattr(version, "run", wait)
+    terminate, interrupt = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        if ignored:  # as a shell does for what it starts in the background
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert run(capfd, "version") == (130, "", "")
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def test_a_reader_that_leaves_is_no_error(project: dict[str, str]) -> None:
