@@ -66,6 +66,7 @@ HOW: Mapping[str, str] = {
     "image": RECREATE,
     "init": RECREATE,
     "ipc": RECREATE,
+    "isolation": IN_PLACE,  # no effect
     "label_file": IGNORED,  # folded into labels
     "labels": IN_PLACE,
     "links": RECREATE,
@@ -88,7 +89,7 @@ HOW: Mapping[str, str] = {
     "pull_policy": IGNORED,
     "read_only": RECREATE,
     "restart": IN_PLACE,
-    "runtime": RECREATE,
+    "runtime": IN_PLACE,  # no effect
     "scale": IGNORED,
     "secrets": RECREATE,
     "security_opt": RECREATE,
