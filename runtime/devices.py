@@ -6,7 +6,7 @@ import os
 import stat
 
 from runtime.errors import RuntimeFault
-from runtime.record import record
+from runtime.record import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +73,16 @@ def node_from_host(device: Device) -> Node:
     return Node(device.path or device.host_path, info.st_mode, major, minor, info.st_uid, info.st_gid, device.access)
 
 
+def _nodes_of(device: Device) -> Iterator[Node]:
+    """The device's node; of a directory (/dev/snd) every node below it."""
+    if not os.path.isdir(device.host_path):
+        yield node_from_host(device)
+        return
+    for node in _host_nodes(device.host_path):
+        path = (device.path or device.host_path).rstrip("/") + node.path[len(device.host_path.rstrip("/")) :]
+        yield replace(node, path=path, access=device.access)
+
+
 def rule_of(node: Node) -> str:
     """The node's rule for the devices controller, in cgroup v1 syntax."""
     return f"{'b' if stat.S_ISBLK(node.mode) else 'c'} {node.major}:{node.minor} {node.access}"
@@ -98,8 +108,8 @@ def device_nodes(spec: ContainerSpec) -> tuple[Node, ...]:
         for node in _host_nodes("/dev"):
             nodes.setdefault(node.path, node)
     for device in spec.devices:
-        node = node_from_host(device)
-        nodes[node.path] = node
+        for node in _nodes_of(device):
+            nodes[node.path] = node
     return tuple(nodes.values())
 
 

@@ -189,7 +189,7 @@ def _fill_box(box: Box, spec: ContainerSpec, bundle: Bundle, cgroup: Cgroup, ipc
 
 def _check_sources(box: Box) -> None:
     for operation in box.operations:
-        if isinstance(operation, Bind) and not os.path.exists(operation.source):
+        if isinstance(operation, Bind) and not operation.within and not os.path.exists(operation.source):
             raise RuntimeFault(f"cannot mount {operation.source} at {operation.destination}: no such file or directory",
                                "create it on the host, or correct the path")  # fmt: skip
 
@@ -311,6 +311,8 @@ def wait_ready(channel: _socket.socket, pidfd: int, sentence: str) -> int:
 def _hint(step: str, number: int) -> str:
     if number == 40 and step == "mount":  # ELOOP
         return "the image has a symbolic link where a system directory must be"
+    if number in (1, 13) and step == "set the OOM score":
+        return "lowering it needs CAP_SYS_RESOURCE"
     if number == 20 and step == "mount":
         return "a file cannot be mounted on a directory, nor a directory on a file"
     return ""

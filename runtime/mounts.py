@@ -103,8 +103,7 @@ class Tree:
     def collect(self, operation: Operation, own_mounts: int) -> None:
         """Take a detached copy of what the operation needs of the host; ``own_mounts``: our mount namespace."""
         if isinstance(operation, Bind):
-            source = os.fsencode(operation.source)
-            self.sources[operation.destination] = m.open_tree(source, recursive=operation.recursive)
+            self.sources[operation.destination] = _bind_source(operation)
         elif isinstance(operation, Cgroups) and not operation.unified_only:
             for point, directory in operation.hierarchies:
                 self.sources[point] = m.open_tree(os.fsencode(directory), recursive=False)
@@ -274,6 +273,18 @@ class Tree:
         self.attach(copy, target)
         os.close(copy)
         os.close(target)
+
+
+def _bind_source(operation: Bind) -> int:
+    """A detached copy of the source; below ``within`` symbolic links are resolved as if that were the root."""
+    if not operation.within:
+        return m.open_tree(os.fsencode(operation.source), recursive=operation.recursive)
+    top = os.open(operation.within, _PATH | os.O_DIRECTORY)
+    found = open_inside(top, operation.source[len(operation.within) :])
+    source = m.open_tree(b"", at=found, recursive=operation.recursive)
+    os.close(found)
+    os.close(top)
+    return source
 
 
 def _make_node(dev: int, node: Node) -> None:

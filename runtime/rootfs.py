@@ -80,7 +80,7 @@ class Filesystem:
 
 @record
 class Bind:
-    """A host directory or file. ``set``/``clear``: attributes; ``propagation``: an MS_ flag."""
+    """A host directory or file. ``set``/``clear``: attributes; ``propagation``: an MS_ flag; ``within``: see Mount."""
 
     source: str
     destination: str
@@ -88,6 +88,7 @@ class Bind:
     clear: int = 0
     propagation: int = m.MS_PRIVATE
     recursive: bool = True
+    within: str = ""
 
 
 @record
@@ -218,7 +219,9 @@ def operation_from_mount(mount: Mount) -> Operation:
     destination = check_destination(mount.destination)
     set_, clear, propagation, options = parse_options(mount)
     if mount.type == "bind":
-        return Bind(mount.source, destination, set_, clear, propagation)
+        if mount.within and not f"{mount.source}/".startswith(f"{mount.within.rstrip('/')}/"):
+            raise RuntimeFault(f"cannot mount {mount.source} at {destination}: it is not below {mount.within}")
+        return Bind(mount.source, destination, set_, clear, propagation, within=mount.within)
     if mount.type == "tmpfs":
         return Filesystem(destination, "tmpfs", options, (_SAFE | set_) & ~clear)
     raise RuntimeFault(f"cannot mount at {destination}: unknown type {mount.type!r}", "known: bind, tmpfs")

@@ -50,12 +50,15 @@ class Mount:
     """A mount the user asked for. ``type``: ``bind`` (source is a host path) or ``tmpfs``.
 
     ``options``: mount(8) words: ro rw nosuid nodev noexec rprivate rshared ... and, tmpfs, size= mode= uid= gid=.
+    ``within``: a directory above ``source`` that symbolic links of the source must not lead out of (a volume, whose
+    content containers write, when a path below it is mounted); empty trusts the whole path.
     """
 
     destination: str
     type: str
     source: str = ""
     options: tuple[str, ...] = ()
+    within: str = ""
 
 
 @record

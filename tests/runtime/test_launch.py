@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from runtime import launch
+from runtime import capabilities, launch
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed, Unsupported
 from runtime.linux import mount as m
@@ -314,6 +314,16 @@ def test_too_little_memory_says_so(boxes):
         boxes.run(boxes.spec("true", resources=Resources(memory=128 << 10)))
     assert "its first process died" in fault.value.message or "cannot set the memory limit" in fault.value.message
     assert "memory limit" in fault.value.hint + fault.value.message
+
+
+def test_a_lower_oom_score_needs_a_capability(boxes):
+    if "CAP_SYS_RESOURCE" in capabilities.names(capabilities.held()):
+        pytest.skip("CAP_SYS_RESOURCE is held")
+    with pytest.raises(
+        RuntimeFault, match=r"could not set the OOM score .oom_score_adj -900.: permission denied"
+    ) as fault:
+        boxes.run(boxes.spec("true", process={"oom_score_adj": -900}))
+    assert fault.value.hint == "lowering it needs CAP_SYS_RESOURCE"
 
 
 def test_the_host_network(boxes):

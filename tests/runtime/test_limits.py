@@ -1,5 +1,8 @@
 """Capabilities, rlimits, devices: words to kernel values."""
 
+import os
+import stat
+
 import pytest
 
 from runtime import capabilities, devices, rlimits
@@ -54,6 +57,17 @@ def test_a_file_is_no_device(tmp_path):
         devices.node_from_host(Device("/dev/x", str(tmp_path / "file")))
     with pytest.raises(RuntimeFault, match=r"(?i)no such file"):
         devices.node_from_host(Device("/dev/x", str(tmp_path / "nothing")))
+
+
+def test_a_directory_of_devices(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mknod needs root")
+    (tmp_path / "deep").mkdir()
+    os.mknod(tmp_path / "deep" / "one", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    (tmp_path / "file").write_text("no device")
+    nodes = devices.device_nodes(spec(devices=(Device("/dev/snd", str(tmp_path), "r"),)))
+    found = [(node.path, node.access) for node in nodes if node not in devices.DEFAULT_NODES]
+    assert found == [("/dev/snd/deep/one", "r")]
 
 
 def test_privileged_gets_the_hosts_devices():

@@ -118,6 +118,25 @@ def test_a_dangling_link_leads_to_nothing_on_the_host(boxes, tmp_path):
     assert not (tmp_path / "marker").exists()
 
 
+def test_a_path_below_a_volume_stays_below_it(boxes, tmp_path):
+    """A container that may write the volume must not choose what of the host the next one mounts."""
+    volume = tmp_path / "volume"
+    (volume / "real").mkdir(parents=True)
+    (volume / "real" / "mine").touch()
+    os.symlink("/", volume / "root")
+    os.symlink("../../../../etc", volume / "up")
+    os.symlink("/real", volume / "link")
+
+    def mounted(name):
+        mount = Mount("/data", "bind", f"{volume}/{name}", ("rw",), within=str(volume))
+        return boxes.sh("ls /data", mounts=(mount,))
+
+    assert mounted("link") == "mine\n"
+    assert mounted("root").split() == ["link", "real", "root", "up"]
+    with pytest.raises(RuntimeFault, match="no such file or directory"):
+        mounted("up")
+
+
 def test_links_in_a_circle_are_refused(boxes, tmp_path):
     root = image(boxes, tmp_path)
     os.symlink("two", f"{root}/one")
