@@ -5,6 +5,7 @@ The first Ctrl-C stops everything gracefully while the logs go on, the second ki
 
 from __future__ import annotations
 
+import _signal
 import os
 import threading
 
@@ -87,26 +88,46 @@ class _Attended:
         self.code: int | None = None
         self.stopper: threading.Thread | None = None
         self.done = False
-        self.stopped = os.eventfd(0, os.EFD_CLOEXEC)  # readable when the stopper has done its work
+        self.presses = 0  # of Ctrl-C; interrupts: those that were acted upon
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # a press, or the end of the stopper's work
         self.error: ComposeError | None = None
 
     def run(self) -> int:
-        while not self._is_over():
-            try:
-                self._show(self.follower.wait(also=self.stopped))
-            except KeyboardInterrupt:
-                if self._interrupted():
-                    return INTERRUPTED
+        before = _signal.signal(_signal.SIGINT, self._press)  # no exception: it would lose the lines in our hands
+        try:
+            while not self._is_over():
+                self._show(self.follower.wait(also=self.wake))
+                self._calm()
+                while self.interrupts < self.presses:
+                    if self._interrupted():
+                        return INTERRUPTED
+        finally:
+            _signal.signal(_signal.SIGINT, before)
+        if self.stopper is not None:
+            self.stopper.join()  # it still has to write to what we close
+        os.close(self.wake)
         self._show(self.follower.wait(0))
         self.printer.finish()
         self.printer.flush()
         if self.error is not None:
             raise self.error
-        if self.code is not None:
-            return self.code
-        return INTERRUPTED if self.interrupts else 0
+        if self.interrupts:
+            return INTERRUPTED
+        return self.code or 0
+
+    def _press(self, _number: int, _frame: object) -> None:
+        self.presses += 1
+        os.eventfd_write(self.wake, 1)
+
+    def _calm(self) -> None:
+        """Take back the wake-up, so that the next wait waits."""
+        try:
+            os.eventfd_read(self.wake)
+        except BlockingIOError:
+            pass
 
     def _is_over(self) -> bool:
+        """Nothing runs any more, or what was to be stopped is stopped."""
         if self.stopper is not None:
             return self.done
         return not self.follower.active
@@ -167,7 +188,7 @@ class _Attended:
                 self.error = error
         finally:
             self.done = True
-            os.eventfd_write(self.stopped, 1)
+            os.eventfd_write(self.wake, 1)
 
     def _kill(self) -> None:
         """The stop that is going on holds the project's lock, so this goes past it."""
