@@ -48,12 +48,19 @@ class Proxy:
 
     def remove(self, fd: int) -> None:
         """Stop listening on the port of this socket; open connections go on until their ends close them."""
-        name = os.fstat(fd).st_ino
-        for own, sock in list(self._listeners.items()):
-            if os.fstat(own).st_ino == name:
-                self._epoll.unregister(own)
-                del self._listeners[own]
-                sock.close()
+        inode = os.fstat(fd).st_ino
+        for sock in [sock for own, sock in self._listeners.items() if os.fstat(own).st_ino == inode]:
+            self._drop(sock)
+
+    def sweep(self) -> None:
+        """Stop listening on ports that nobody publishes any more: they would keep the next container from them."""
+        for sock in [sock for sock in self._listeners.values() if self._target(sock.getsockname()) is None]:
+            self._drop(sock)
+
+    def _drop(self, sock: _socket.socket) -> None:
+        self._epoll.unregister(sock.fileno())
+        del self._listeners[sock.fileno()]
+        sock.close()
 
     def fds(self) -> list[int]:
         return [self._epoll.fileno()]

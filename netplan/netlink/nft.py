@@ -25,9 +25,11 @@ from netplan.netlink.socket import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from netplan.errors import KernelRefused
     from netplan.netlink.message import Message
     from netplan.netlink.socket import Netlink
 
+HELP = "load nf_tables: modprobe -a nf_tables nft_chain_nat nft_masq nft_fib_ipv4"
 INET4, INET6 = 2, 10
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
 DROP, ACCEPT, JUMP = 0, 1, -3
@@ -153,7 +155,9 @@ class Ruleset:
         """Run the transaction. Raises KernelRefused."""
         errors = self.attempt(socket)
         if errors:
-            raise refusal(what, *errors[min(errors)])
+            problem = refusal(what, *errors[min(errors)])
+            problem.hint = problem.hint or HELP
+            raise problem
 
 
 def _concatenated(kinds: tuple[int, ...]) -> int:
@@ -268,7 +272,11 @@ def masquerade() -> bytes:
 def list_chains(socket: Netlink, family: int) -> list[dict[str, int | str]]:
     """Every chain of a family: table, name, hook, priority, policy; hook -1 for what is no base chain."""
     found: list[dict[str, int | str]] = []
-    for _kind, body in socket.dump(message(op(4), 0, family_header(family))):
+    try:
+        answers = socket.dump(message(op(4), 0, family_header(family)))
+    except OSError as problem:
+        raise _unreadable(problem) from None
+    for _kind, body in answers:
         parts = attributes(body, 4)
         hook = attributes(parts.get(4, b""))
         found.append(
@@ -291,7 +299,7 @@ def list_rules(socket: Netlink, family: int, table: str, chain: str) -> list[tup
     except OSError as problem:
         if problem.errno == errno.ENOENT:
             return []
-        raise
+        raise _unreadable(problem) from None
     found = []
     for _kind, body in answers:
         parts = attributes(body, 4)
@@ -311,8 +319,15 @@ def has_chain(socket: Netlink, family: int, table: str, name: str) -> bool:
     except OSError as problem:
         if problem.errno == errno.ENOENT:
             return False
-        raise
+        raise _unreadable(problem) from None
     return True
+
+
+def _unreadable(problem: OSError) -> KernelRefused:
+    """A kernel without nf_tables does not know the question."""
+    found = refusal("read firewall rules", problem.errno or 0, "")
+    found.hint = found.hint or HELP
+    return found
 
 
 def _be(data: bytes | None, default: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -77,5 +78,16 @@ def test_a_port_that_is_not_published_any_more_is_closed(host: Host) -> None:
     with socket.create_connection(("::1", 8080)) as client:
         client.settimeout(2)
         assert client.recv(10) == b""
+    proxy.sweep()
     for fd in host.held:
         proxy.remove(fd)
+        os.close(fd)
+    host.held.clear()
+    host.attach("next", ports=(PortMapping(80, 8080),))
+    proxy.add(next(fd for fd in host.held if ":" in socket.socket(fileno=os.dup(fd)).getsockname()[0]))
+    proxy.sweep()
+    with socket.create_connection(("::1", 8080)):
+        pass
+    for fd in host.held:
+        proxy.remove(fd)
+    assert ask("::1", 8080) == "ConnectionRefusedError"

@@ -100,3 +100,18 @@ def test_a_refused_transaction_changes_nothing_and_says_why(_host: Host) -> None
     with pytest.raises(KernelRefused, match="cannot write firewall rules: no such file or directory"):
         batch.commit(socket, "write firewall rules")
     assert run("nft", "list", "ruleset") == ""
+
+
+@private_host
+def test_a_kernel_without_nf_tables_is_named(host: Host) -> None:
+    import errno
+
+    from netplan.errors import KernelRefused
+
+    def refuse(*_: object) -> object:
+        raise OSError(errno.EINVAL, "invalid argument")
+
+    Netlink.ask = refuse  # what nfnetlink answers when nobody has registered for the subsystem
+    with pytest.raises(KernelRefused, match="cannot read firewall rules: invalid argument") as caught:
+        nft.has_chain(host.store.filter, nft.INET4, "t", "forward")
+    assert "modprobe" in caught.value.hint
