@@ -60,6 +60,10 @@ class Proxy:
     def _drop(self, sock: _socket.socket) -> None:
         self._epoll.unregister(sock.fileno())
         del self._listeners[sock.fileno()]
+        try:
+            sock.shutdown(_socket.SHUT_RDWR)  # whoever holds a duplicate keeps the port, but nobody connects to it
+        except OSError:
+            pass
         sock.close()
 
     def fds(self) -> list[int]:
