@@ -93,6 +93,12 @@ class Writer:
             self.halted[container.id] = step
             self.halts_of.setdefault(service, []).append(step)
 
+    def release(self, idents: Iterable[str]) -> None:
+        """Give back what containers that are gone still hold on the networks: names, leases, published ports."""
+        for ident in idents:
+            action = Disconnect(ident[:12], Existing(ident))
+            self.freed.append(self.builder.add(action, "its container is gone"))
+
     # one service
 
     def retire(self, name: str) -> None:
@@ -146,7 +152,8 @@ class Writer:
 
     def _clear(self, container: ObservedContainer, reason: str) -> int:
         name, target = short_name(self.desired.project, container), Existing(container.id)
-        return self._vacate(container, RemoveContainer(name, target, False, True), reason)
+        halted = self.halted.get(container.id) or halt(self.builder, self.desired.project, container, reason)
+        return self._vacate(container, RemoveContainer(name, target, False, True), reason, halted)
 
     def _create(
         self, service: DesiredService, number: int, name: str, reason: str, *, after: Iterable[int], replaces: str = ""

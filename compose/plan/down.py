@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compose import labels
-from compose.plan.actions import Existing, RemoveContainer, RemoveNetwork, RemoveVolume
+from compose.plan.actions import Disconnect, Existing, RemoveContainer, RemoveNetwork, RemoveVolume
 from compose.plan.halt import halt
 from compose.plan.plan import PlanBuilder
 from compose.plan.select import check_names, closure
@@ -44,6 +44,8 @@ def plan_down(desired: Desired | None, observed: Observed, intent: DownIntent) -
     for network in networks:
         title = network.labels.get(labels.NETWORK, network.name)
         builder.add(RemoveNetwork(title, network.name), "no longer used", removed)
+    for ident in observed.lost if used else ():
+        builder.add(Disconnect(ident[:12], Existing(ident)), "its container is gone")
     for name, who in used:
         builder.warn(f"network {name} is kept: {who}")
     if intent.volumes:
@@ -140,7 +142,7 @@ def _networks(
 ) -> tuple[list[ObservedNetwork], list[tuple[str, str]]]:
     """(networks to remove, networks of ours that stay in use with who uses them)."""
     external = {network.name for network in desired.networks if network.external} if desired is not None else set()
-    going = {container.id for container in leaving}
+    going = {container.id for container in leaving} | set(observed.lost)
     names = {container.id: short_name(observed.project, container) for container in staying}
     attached: dict[str, list[str]] = {}
     for container in staying:

@@ -35,7 +35,7 @@ def remade_networks(desired: Desired, services: Sequence[DesiredService], observ
 
 def check_remade(remade: Iterable[str], observed: Observed) -> list[tuple[str, str]]:
     """A problem per network to be made anew to which containers of others are attached."""
-    ours = {container.id for container in observed.containers}
+    ours = {container.id for container in observed.containers} | set(observed.lost)
     there = {network.name: network for network in observed.networks}
     return [
         (

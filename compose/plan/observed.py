@@ -85,7 +85,11 @@ class ObservedImage:
 
 @record
 class Observed:
-    """Everything of one project (networks, volumes and images: also those others own, as far as names match)."""
+    """Everything of one project (networks, volumes and images: also those others own, as far as names match).
+
+    ``lost``: ids that hold an endpoint on one of these networks although no container has that id any more: a command
+    was killed between removing the container and removing the network.
+    """
 
     project: str
     containers: tuple[ObservedContainer, ...] = ()
@@ -93,3 +97,4 @@ class Observed:
     volumes: tuple[ObservedVolume, ...] = ()
     images: tuple[ObservedImage, ...] = ()
     names: Mapping[str, str] = EMPTY  # container names taken on the whole machine -> project
+    lost: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
 
     builder = PlanBuilder()
     writer = Writer(builder, desired, observed, intent, decisions)
+    writer.release(observed.lost)
     emptied = writer.halt_first(observed)
     _orphans(writer, desired, observed, intent)
     for name in desired.order:

@@ -55,6 +55,7 @@ class FakeEngine:
         self.fail: dict[str, Exception] = {}
         self.calls: list[tuple[str, str]] = []
         self.unhealthy: set[str] = set()
+        self.left: dict[str, str] = {}  # endpoints of containers that were removed while attached: id -> network
         self.before = lambda method: None
         self._lock = threading.RLock()
         self._clock = 0
@@ -97,6 +98,7 @@ class FakeEngine:
                 tuple(self.volumes.values()),
                 tuple(self.images.values()),
                 {one.name: one.labels.get(labels.PROJECT, "") for one in self.containers.values()},
+                tuple(ident for ident in self.left if ident not in self.containers),
             )
 
     def create_network(self, project: str, network: DesiredNetwork) -> None:
@@ -114,6 +116,7 @@ class FakeEngine:
                         raise EngineError(f"cannot remove network {name}: {one.name} is on it")
                     self._drop(one, name)
             self.networks.pop(name, None)
+            self.left = {ident: network for ident, network in self.left.items() if network != name}
 
     def _drop(self, one: ObservedContainer, network: str) -> None:
         kept = tuple(endpoint for endpoint in one.endpoints if network and endpoint.network != network)
@@ -206,6 +209,8 @@ class FakeEngine:
 
     def disconnect(self, ident: str, network: str = "") -> None:
         with self._lock:
+            if self.left.pop(ident, None):
+                return
             one = self._get(ident)
             self._call("disconnect", one.name)
             self._drop(one, network)
@@ -255,6 +260,7 @@ class FakeEngine:
             if one.status in LIVE and not force:
                 raise EngineError(f"cannot remove {one.name}: it runs")
             del self.containers[ident]
+            self.left.update({ident: endpoint.network for endpoint in one.endpoints})
 
     def rename_container(self, ident: str, name: str) -> None:
         with self._lock:

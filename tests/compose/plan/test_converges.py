@@ -96,6 +96,7 @@ def check(world: FakeEngine, desired: Desired) -> None:
             assert (row.status, row.supervised, row.config_hash) == ("running", True, one.config_hash)
             assert {endpoint.network for endpoint in row.endpoints} == {names[key] for key in one.networks}
     assert {row.service for row in world.containers.values()} <= {one.name for one in desired.services}
+    assert world.left == {}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -153,7 +154,19 @@ def test_down_cut_anywhere_then_down_leaves_nothing(desired: Desired, data: st.D
         known = desired if with_file or data.draw(st.booleans()) else None
         what = plan_down(known, world.observe("shop", known), intent)
         apply(world, what, data.draw(st.integers(0, len(what.steps))) if cut else None, data.draw(SEEDS))
-    assert (world.containers, world.networks, world.volumes) == ({}, {}, {})
+    assert (world.containers, world.networks, world.volumes, world.left) == ({}, {}, {}, {})
+
+
+@settings(max_examples=60, deadline=None)
+@given(services().filter(lambda one: not sharing_nobody(one)), st.data())
+def test_up_after_a_down_that_was_cut(desired: Desired, data: st.DataObject) -> None:
+    world = FakeEngine("host")
+    apply(world, plan(world, desired))
+    what = plan_down(desired, world.observe("shop", desired), DownIntent())
+    apply(world, what, data.draw(st.integers(0, len(what.steps))), data.draw(SEEDS))
+    apply(world, plan(world, desired), seed=data.draw(SEEDS))
+    check(world, desired)
+    assert plan(world, desired).text() == ""
 
 
 @settings(max_examples=100, deadline=None)

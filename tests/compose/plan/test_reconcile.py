@@ -116,6 +116,7 @@ def test_scale_up_fills_gaps_and_scale_down_takes_the_highest() -> None:
     world = engine()
     desired = project(service("web"))
     up(world, desired, scale={"web": 3})
+    world.disconnect(world.by_name("shop-web-2").id)
     world.remove_container(world.by_name("shop-web-2").id, force=True)
     same(
         plan(world, desired, scale={"web": 3}),
@@ -406,6 +407,22 @@ def test_run_brings_up_dependencies_and_creates_without_starting() -> None:
     apply(world, what)
     assert world.by_name("shop-web-run-eeeeeeeeeeee").status == "created"
     assert plan(world, shop(), services=("db",)).text() == ""
+
+
+def test_what_a_container_that_is_gone_still_holds_is_given_back_first() -> None:
+    world = engine()
+    desired = project(service("web", ports=[{"published": "80", "target": 80}]))
+    up(world, desired)
+    world.remove_container(world.by_name("shop-web-1").id, force=True)
+    same(
+        plan(world, desired),
+        """
+        1         container  000001000000  disconnect  its container is gone
+        2         container  web-1         create      no container for replica 1
+        3  < 1,2  container  web-1         connect     default: declared network
+        4  < 3    container  web-1         start       created by step 2
+        """,
+    )
 
 
 def test_every_missing_image_is_named_before_anything_else() -> None:
