@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Declaration] = {
     "convert": look.config,
 }
 HIDDEN = ("convert",)
+COMPLETION = "_PYCOMPOSE_COMPLETE"  # set by the shell's completion function that Typer installs
 PASSES_ON = ("run", "exec")  # what follows the service belongs to the command inside
 
 
@@ -62,7 +64,7 @@ class Command(TyperCommand):
     """A command whose invocation is its parsed form."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _plain_flags(self, args))
+        return super().parse_args(ctx, _plain_flags(self, args, ctx.allow_interspersed_args))
 
     def invoke(self, ctx: Any) -> Parsed:
         known = Globals.__match_args__
@@ -77,7 +79,7 @@ class Group(TyperGroup):
     """A group that passes its own options down; the root's are the global ones."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _plain_flags(self, args))
+        return super().parse_args(ctx, _plain_flags(self, args, False))
 
     def invoke(self, ctx: Any) -> Any:
         if ctx.parent is None:
@@ -95,21 +97,32 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _plain_flags(command: Any, args: list[str]) -> list[str]:
-    """``--flag=true`` and ``--flag=false``, as Go's flags allow, in the words that click knows."""
-    flags = {name: option for option in command.params if getattr(option, "is_flag", False) for name in option.opts}
+def _plain_flags(command: Any, args: list[str], interspersed: bool) -> list[str]:
+    """``--flag=true`` and ``--flag=false``, as Go's flags allow, in the words that click knows.
+
+    What is an option's value, or stands behind the first argument of a command that passes the rest on, is left alone.
+    """
+    options = {name: option for option in command.params for name in getattr(option, "opts", ()) if name[0] == "-"}
     plain: list[str] = []
-    for place, arg in enumerate(args):
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
         name, equals, value = arg.partition("=")
-        if arg == "--":
-            return plain + args[place:]
-        if not equals or name not in flags or value.lower() not in ("true", "false", "1", "0"):
-            plain.append(arg)
-        elif value.lower() in ("true", "1"):
-            plain.append(name)
-        elif flags[name].secondary_opts:
-            plain.append(flags[name].secondary_opts[0])
+        option = options.get(name)
+        if arg == "--" or (not interspersed and (arg[:1] != "-" or len(arg) < 2)):
+            return [*plain, arg, *rest]
+        if equals and getattr(option, "is_flag", False) and value.lower() in ("true", "false", "1", "0"):
+            plain += _flag(option, name, value.lower() in ("true", "1"))
+            continue
+        plain.append(arg)
+        if option is not None and not equals and not option.is_flag:
+            plain += rest[:1]
+            del rest[:1]
     return plain
+
+
+def _flag(option: Any, name: str, value: bool) -> list[str]:
+    return [name] if value else option.secondary_opts[:1]
 
 
 @functools.cache
@@ -162,7 +175,7 @@ def parse(argv: Sequence[str]) -> Parsed | int:
     if list(argv) in (["--version"], ["-v"]):
         return Parsed("version")
     root = build()
-    if not argv:
+    if not argv and COMPLETION not in os.environ:
         sys.stdout.write(root.get_help(root.make_context("pycompose", [], resilient_parsing=True)) + "\n")
         return 1
     try:

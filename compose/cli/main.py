@@ -68,7 +68,14 @@ def parse(argv: Sequence[str]) -> Parsed | int:
     """The command line; an int when there is nothing left to do (help). Raises UsageError."""
     from compose.cli import fast
 
-    if "_PYCOMPOSE_COMPLETE" not in os.environ:
+    if "_PYCOMPOSE_COMPLETE" in os.environ:
+        from compose.cli import complete
+
+        answer = complete.answer(os.environ)
+        if answer is not None:
+            sys.stdout.write(answer)
+            return 0
+    else:
         parsed = fast.parse(argv)
         if parsed is not None:
             return parsed

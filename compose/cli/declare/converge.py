@@ -18,6 +18,7 @@ from compose.cli.declare.kinds import (
     Yes,
     arg,
     hidden,
+    one_service,
     opt,
 )
 
@@ -108,7 +109,7 @@ def plan(
 
 
 def run(
-    service: Annotated[str, arg("SERVICE", "Whose image and settings.")],
+    service: Annotated[str, one_service("Whose image and settings.")],
     command: Annotated[list[str], arg("[COMMAND...]", "Instead of the service's.")] = [],
     detach: Annotated[bool, opt("--detach", "-d", help="Print the name and return.")] = False,
     rm: Annotated[bool, opt("--rm", help="Remove the container when it has exited.")] = False,

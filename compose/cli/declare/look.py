@@ -5,7 +5,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from compose.cli.declare.kinds import Env, Format, Index, NoTty, Quiet, Services, User, Workdir, arg, hidden, opt
+from compose.cli.declare.kinds import (
+    Env,
+    Format,
+    Index,
+    NoTty,
+    Quiet,
+    Services,
+    User,
+    Workdir,
+    arg,
+    hidden,
+    one_service,
+    opt,
+)
 
 
 def ps(
@@ -37,7 +50,7 @@ def logs(
 
 
 def exec(
-    service: Annotated[str, arg("SERVICE", "In whose container.")],
+    service: Annotated[str, one_service("In whose container.")],
     command: Annotated[list[str], arg("COMMAND...", "What to execute.")],
     user: User = "",
     workdir: Workdir = "",
@@ -53,7 +66,7 @@ def exec(
 
 
 def attach(
-    service: Annotated[str, arg("SERVICE", "To whose container.")],
+    service: Annotated[str, one_service("To whose container.")],
     detach_keys: Annotated[str, opt("--detach-keys", metavar="KEYS", help="Keys that leave.")] = "",
     index: Index = 0,
     no_stdin: Annotated[bool, opt("--no-stdin", help="Only output.")] = False,
@@ -82,7 +95,7 @@ def config(
 
 
 def port(
-    service: Annotated[str, arg("SERVICE", "Of which service.")],
+    service: Annotated[str, one_service("Of which service.")],
     private_port: Annotated[str, arg("PORT", "The port in the container.")],
     protocol: Annotated[str, opt("--protocol", metavar="NAME", help="tcp or udp.")] = "tcp",
     index: Index = 0,

@@ -65,7 +65,7 @@ def words(command: str) -> st.SearchStrategy[list[str]]:
     )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.sampled_from(sorted(COMMANDS)).flatmap(words))
 def test_both_parsers_agree(argv: list[str]) -> None:
     quick = fast.parse(argv)
@@ -148,6 +148,24 @@ def test_flags_take_values_as_go_flags_do(words: list[str], name: str, value: bo
     parsed = app.parse(words)
     assert isinstance(parsed, Parsed)
     assert parsed.values[name] is value
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["exec", "web", "x", "--detach=true", "--dry-run=true"],
+        ["run", "web", "--rm=false"],
+        ["exec", "-e", "--detach=true", "web", "x"],
+        ["-p", "--dry-run=true", "ps"],
+        ["ps", "--", "--all=true"],
+    ],
+)
+def test_only_our_own_flags_are_read_so(words: list[str]) -> None:
+    parsed = app.parse(words)
+    assert isinstance(parsed, Parsed)
+    assert not parsed.shared.dry_run
+    assert not any(parsed.values.get(name) for name in ("detach", "rm", "all"))
+    assert parsed == fast.parse(words)
 
 
 @pytest.mark.parametrize(
