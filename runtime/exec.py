@@ -107,7 +107,7 @@ def _clone(
             if fd >= 0:
                 os.close(fd)
     try:
-        return child, ours, child_fd, wait_ready(ours, child_fd, sentence)
+        return child, ours, child_fd, wait_ready(ours, sentence)
     except BaseException:
         ours.close()
         end(child_fd)

@@ -17,7 +17,6 @@ from runtime.inside import (
     allocate_pty,
     execute,
     fail,
-    join_cgroup,
     join_keyring,
     leave_parent,
     report_ready,
@@ -55,6 +54,7 @@ class Box(Entry):
     staging: bytes
     vault: bytes
     joins: list[tuple[int, int]]
+    task_files: list[bytes]
     unshare_cgroup: bool
     loopback: bool
     hostname: bytes
@@ -69,6 +69,23 @@ class Box(Entry):
 def join_namespaces(box: Box) -> None:
     for fd, kind in box.joins:
         proc.setns(fd, kind)
+
+
+def open_root(box: Box) -> None:
+    """The overlay, detached. It is the slowest mount; meanwhile the shim makes the cgroups."""
+    box.subject = b"the overlay of " + box.staging
+    box.tree = Tree(mount_root(box.layers, box.bundle))
+
+
+def enter_cgroup(box: Box) -> None:
+    """Once the shim says that all limits stand; born in the v2 cgroup, and now a member of each of v1."""
+    if os.read(box.channel.fileno(), 1) != b"G":
+        os._exit(0)
+    for path in box.task_files:
+        box.subject = path
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, b"0")
+        os.close(fd)
     if box.unshare_cgroup:  # after joining: the namespace's root is where its maker is
         proc.unshare(proc.CLONE_NEWCGROUP)
 
@@ -89,12 +106,10 @@ def set_names(box: Box) -> None:
 
 
 def assemble_root(box: Box) -> None:
-    """The overlay, attached over the bundle's directory in this mount namespace only."""
+    """Attach the root over the bundle's directory, in this mount namespace only, when all else is taken."""
     own = os.open(b"/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     staging = os.open(box.staging, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    box.subject = b"the overlay of " + box.staging
-    root = mount_root(box.layers, box.bundle)
-    box.tree = Tree(root)
+    root = box.tree.root
     # Sources first: afterwards "/" receives no more mounts from the host, and they would be peers of nothing.
     for operation in box.operations:
         box.subject = describe(operation).encode("utf-8", "surrogateescape")
@@ -178,12 +193,13 @@ def enter_root(box: Box) -> None:
 
 STEPS: tuple[tuple[bytes, Callable[[Box], None]], ...] = (
     (b"leave the parent", leave_parent),
-    (b"join the cgroup", join_cgroup),
     (b"join the namespaces", join_namespaces),
     (b"set the OOM score", set_oom_score),
     (b"join a keyring", join_keyring),
     (b"raise the loopback link", raise_loopback),
     (b"set the host name", set_names),
+    (b"open the root", open_root),
+    (b"join the cgroup", enter_cgroup),
     (b"assemble the root", assemble_root),
     (b"mount", mount_all),
     (b"set a sysctl", set_sysctls),

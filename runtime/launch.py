@@ -119,10 +119,11 @@ def spawn_init(
         flags, pid_namespace, ipc_pid = _choose_namespaces(box, spec, netns_fd, resolve, opened)
         _fill_box(box, spec, bundle, cgroup, ipc_pid)
         box.stdio = stdio
+        rules = device_rules(spec, device_nodes(spec))
         prepare_upper(bundle)
         box.layers = (*spec.rootfs.layers, ensure_skeleton(roots))
-        cgroup.create(spec.resources, spec.privileged, device_rules(spec, device_nodes(spec)))
-        return _spawn(box, cgroup, flags, pid_namespace, opened)
+        cgroup.begin()
+        return _spawn(box, cgroup, flags, pid_namespace, rules)
     finally:
         for fd in opened:
             os.close(fd)
@@ -231,10 +232,11 @@ def _sysctls(spec: ContainerSpec, private_network: bool) -> list[tuple[bytes, by
     return [(b"sys/" + name.replace(".", "/").encode(), value.encode()) for name, value in values.items()]
 
 
-def _spawn(box: Box, cgroup: Cgroup, flags: int, pid_namespace: int, opened: list[int]) -> Spawned:
-    tasks, unified = cgroup.join_fds()
+def _spawn(box: Box, cgroup: Cgroup, flags: int, pid_namespace: int, rules: tuple[str, ...]) -> Spawned:
+    spec = box.spec
+    unified = os.open(cgroup.unified, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) if cgroup.unified else -1
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-    box.tasks, box.channel = tasks, theirs
+    box.channel, box.task_files = theirs, cgroup.task_files()
     try:
         pid, pidfd = born(flags, unified, pid_namespace)
         if pid == 0:
@@ -242,17 +244,20 @@ def _spawn(box: Box, cgroup: Cgroup, flags: int, pid_namespace: int, opened: lis
     except OSError as error:
         ours.close()
         cgroup.remove()
-        raise Unsupported(f"cannot create the namespaces of container {box.spec.name}: {error.strerror}",
-                          "pycompose doctor says what this machine lacks") from error  # fmt: skip
+        raise Unsupported(
+            f"cannot create the namespaces of container {spec.name}: {error.strerror}",
+            "pycompose doctor says what this machine lacks",
+        ) from error
     finally:
         theirs.close()
-        for fd in (*tasks, unified):
-            if fd >= 0:
-                os.close(fd)
-    spawned = Spawned(pid, pidfd, ours, box.spec.name)
+        if unified >= 0:
+            os.close(unified)
+    spawned = Spawned(pid, pidfd, ours, spec.name)
     try:
-        spawned.master_fd = wait_ready(ours, pidfd, f"cannot create container {box.spec.name}")
-        if box.spec.namespaces.network != "host":
+        cgroup.complete(spec.resources, spec.privileged, rules)  # while the child opens its root
+        _say(ours, b"G")
+        spawned.master_fd = wait_ready(ours, f"cannot create container {spec.name}")
+        if spec.namespaces.network != "host":
             spawned.netns_fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except BaseException:
         spawned.abort()
@@ -260,6 +265,14 @@ def _spawn(box: Box, cgroup: Cgroup, flags: int, pid_namespace: int, opened: lis
         cgroup.remove()
         raise
     return spawned
+
+
+def _say(channel: _socket.socket, word: bytes) -> None:
+    """A word to the child; that it is gone shows when its answer is awaited."""
+    try:
+        channel.send(word, _socket.MSG_NOSIGNAL)
+    except OSError:
+        pass
 
 
 def born(flags: int, cgroup: int, pid_namespace: int = -1) -> tuple[int, int]:
@@ -289,9 +302,12 @@ def born(flags: int, cgroup: int, pid_namespace: int = -1) -> tuple[int, int]:
     return pid, pidfd
 
 
-def wait_ready(channel: _socket.socket, pidfd: int, sentence: str) -> int:
+def wait_ready(channel: _socket.socket, sentence: str) -> int:
     """Wait for the child's first message; the master of its terminal, or -1. Raises RuntimeFault."""
-    data, ancillary, _flags, _address = channel.recvmsg(8192, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, ancillary = _receive(channel)
+    except ConnectionResetError:  # it ended with a word of ours unread, which comes before its own last word
+        data, ancillary = _receive(channel)
     fds = array.array("i")
     for _level, _type, payload in ancillary:
         fds.frombytes(payload)
@@ -306,6 +322,11 @@ def wait_ready(channel: _socket.socket, pidfd: int, sentence: str) -> int:
     raise RuntimeFault(
         f"{sentence}: could not {step}{f' ({subject})' if subject else ''}: {reason}", _hint(step, number)
     )
+
+
+def _receive(channel: _socket.socket) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+    data, ancillary, _flags, _address = channel.recvmsg(8192, _socket.CMSG_SPACE(4), _socket.MSG_CMSG_CLOEXEC)
+    return data, ancillary
 
 
 def _hint(step: str, number: int) -> str:

@@ -24,7 +24,7 @@ from runtime.spec import Resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.paths import Roots
 
@@ -84,29 +84,59 @@ class Cgroup:
         ``rules``: the devices controller's, in v1 syntax; none means no restriction. Raises RuntimeFault; then nothing
         is left.
         """
+        self.begin()
+        self.complete(resources, privileged, rules)
+
+    def begin(self) -> None:
+        """The first half of :meth:`create`: the record and the v2 directory, which a process can be born in."""
         if not self.paths:
             raise Unsupported(
                 "cannot limit containers: no cgroup hierarchy is mounted", "mount cgroup2 on /sys/fs/cgroup"
             )
         self._write_record()
-        try:
-            for name, path in self.paths.items():
+        self._guarded(lambda: self._make_all(unified=True))
+
+    def complete(self, resources: Resources, privileged: bool = False, rules: Sequence[str] = ()) -> None:
+        """The second half: the v1 directories and all limits; a process of ours may already wait in the v2 one.
+
+        Raises RuntimeFault; then nothing is left but what that process holds.
+        """
+        self._guarded(lambda: self._make_all(unified=False))
+        self._guarded(lambda: self._limit(resources, privileged, rules))
+
+    def _make_all(self, unified: bool) -> None:
+        for name, path in self.paths.items():
+            if (name == UNIFIED) == unified:
                 if not _rmdir(path):
                     self._remove_tree(path)
-                _make(path, on_v2=name == UNIFIED)
-            if path := self.v1("cpuset"):
-                cpuset.inherit(path)
-            self._apply(resources)
-            self._restrict_devices(ANY_DEVICE if privileged or not rules else rules)
+                _make(path, on_v2=unified)
+
+    def _limit(self, resources: Resources, privileged: bool, rules: Sequence[str]) -> None:
+        if path := self.v1("cpuset"):
+            cpuset.inherit(path)
+        self._apply(resources)
+        self._restrict_devices(ANY_DEVICE if privileged or not rules else rules)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Errors of the kernel as sentences; what was made is removed as far as nobody is in it."""
+        try:
+            work()
         except OSError as error:
-            self.remove()
+            self._discard()
             raise RuntimeFault(
                 f"cannot create the cgroup of container {self.id[:12]}: {error.strerror}: {error.filename}",
                 "pycompose needs write access to /sys/fs/cgroup",
             ) from error
         except RuntimeFault:
-            self.remove()
+            self._discard()
             raise
+
+    def _discard(self) -> None:
+        for path in self.paths.values():
+            try:
+                _rmdir(path)
+            except OSError:
+                continue
 
     def _write_record(self) -> None:
         os.makedirs(os.path.dirname(self._record), 0o700, exist_ok=True)
@@ -151,6 +181,10 @@ class Cgroup:
             devices.apply(directory, rules)
         elif self.unified and tuple(rules) != ANY_DEVICE:
             devices2.attach(self.unified, rules)
+
+    def task_files(self) -> list[bytes]:
+        """The v1 files that a child joins by writing "0" (see :meth:`join_fds`)."""
+        return [os.fsencode(f"{path}/tasks") for name, path in self.paths.items() if name != UNIFIED]
 
     def join_fds(self) -> tuple[list[int], int]:
         """(open ``tasks`` files, v2 directory or -1): a single-threaded child writes "0" to each of the former.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import signal
 import struct
@@ -181,6 +182,7 @@ def _stat(pid: int) -> list[bytes]:
     return text[text.rindex(b")") + 2 :].split()
 
 
+@functools.cache
 def boot_id() -> str:
     """The identity of this boot of the kernel."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

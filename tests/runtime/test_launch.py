@@ -177,6 +177,13 @@ def test_what_cannot_be_created(boxes, changes, message):
     assert not any(os.path.exists(path) for path in boxes.cgroups[-1].paths.values())
 
 
+def test_a_missing_layer(boxes):
+    for _ in range(5):  # the child fails before, or after, the shim's first word
+        with pytest.raises(RuntimeFault, match=r"could not open the root \(the overlay of .*\): no such file"):
+            boxes.spawn(boxes.spec("true", rootfs={"layers": ("/nonexistent/layer",)}))
+        assert not any(os.path.exists(path) for path in boxes.cgroups[-1].paths.values())
+
+
 def test_mounts(boxes, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "in").write_text("in\n")
