@@ -6,6 +6,7 @@ Codes: 0, 1 for errors of all kinds, 130 after Ctrl-C or SIGTERM, 141 when the r
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from compose.cli.options import Parsed
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
+_DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _MODULES = {"load": "image_load", "import": "image_import", "rmi": "image_rm", "convert": "config"}
 
 
@@ -29,6 +31,9 @@ def main() -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         code = BROKEN_PIPE
+    except OSError as error:
+        _print_error(f"cannot go on: output: {error.strerror}", _wants_json(sys.argv[1:], os.environ))
+        code = 1
     os._exit(code)
 
 
@@ -113,6 +118,8 @@ def _failed(error: Exception, argv: Sequence[str], as_json: bool, parsed: Parsed
         text = "\n".join(problem.text() for problem in problems)
     elif isinstance(error, (RuntimeFault, NetworkFault)):
         text = f"{error.message}\n  {error.hint}" if error.hint else error.message
+    elif isinstance(error, OSError) and (error.filename or error.errno in _DISK_TROUBLE):
+        text = f"cannot go on: {os.fsdecode(error.filename or 'output')}: {error.strerror}"
     else:
         code = 1
         text = _unexpected(error, argv)

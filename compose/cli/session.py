@@ -180,8 +180,8 @@ class Session:
         write_all(STDERR, text.encode("utf-8", "surrogateescape"))
 
     def write(self, text: str) -> None:
-        """Data, to stdout."""
-        sys.stdout.write(text)
+        """Data, to stdout; names that are not UTF-8 come out as they went in."""
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
 
     def close(self) -> None:
         """Let go of the engine, then say where the time went if that was asked."""

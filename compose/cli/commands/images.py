@@ -28,7 +28,9 @@ def run(session: Session, options: Options) -> int:
     containers = select(session.observe(project), desired, options.services)
     rows = [_row(session, one) for one in containers]
     if options.quiet:
-        session.write("".join(f"{name}\n" for name in dict.fromkeys(str(row["ID"]) for row in rows)))
+        session.write(
+            "".join(f"{name}\n" for name in dict.fromkeys(str(row["ID"]).removeprefix("sha256:") for row in rows))
+        )
     elif options.format == "json":
         shown = ("ID", "ContainerName", "Repository", "Tag", "Platform", "Size", "LastTagTime")
         session.write(show("json", [{key: row[key] for key in shown} for row in rows], IMAGE_COLUMNS))

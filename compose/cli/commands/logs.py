@@ -43,7 +43,7 @@ def run(session: Session, options: Options) -> int:
         prefix=not options.no_log_prefix,
         timestamps=options.timestamps,
     )
-    if options.follow and until is None:
+    if options.follow and until is None and containers:
         return _follow(session, project, containers, options, printer, tail, since)
     for line in merged(session.roots, project, containers, tail=tail, since_ns=since, until_ns=until):
         printer.line(line)

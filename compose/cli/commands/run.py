@@ -78,7 +78,7 @@ def run(session: Session, options: Options) -> int:
 
         tell_plan(session, plan_run(session.engine, desired, request, "0" * 64))
         return 0
-    with _Quietly(session) as reporting:
+    with _Quietly(session, options.quiet) as reporting:
         result = run_oneoff(session.engine, desired, request, reporting)
     return _start(session, desired, options, result, terminal)
 
@@ -86,11 +86,13 @@ def run(session: Session, options: Options) -> int:
 class _Quietly(Reporting):
     """Progress of the dependencies; the one-off itself is not worth a line on a screen that the command wants."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, quiet: bool) -> None:
         super().__init__(session, "run")
+        self.quiet = quiet
 
     def emit(self, event: Any) -> None:
-        if "-run-" not in getattr(event, "name", "") and getattr(event, "verb", "") != "wait":
+        shown = "-run-" not in getattr(event, "name", "") and getattr(event, "verb", "") != "wait"
+        if shown and not self.quiet:
             super().emit(event)
         else:
             self.timings.collect(event)

@@ -22,7 +22,7 @@ def shared(
         int | None, opt("--parallel", metavar="N", help="At most N steps at once; -1: no limit.")
     ] = None,
     dry_run: Annotated[bool, opt("--dry-run", help="Show what would be done, do nothing.")] = False,
-    verbose: Annotated[bool, opt("--verbose", help="Also show the reasons, and tracebacks.")] = False,
+    verbose: Annotated[bool, opt("--verbose", help="Also show the reason of each step.")] = False,
     timings: Annotated[bool, opt("--timings", help="At the end, say where the time went.")] = False,
     all_resources: Annotated[bool, hidden("--all-resources")] = False,
     compatibility: Annotated[bool, hidden("--compatibility")] = False,

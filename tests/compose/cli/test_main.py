@@ -67,6 +67,7 @@ HOT = [
     ("ps -a --format json", 0),
     ("logs", 0),
     ("logs -n 5 web", 0),
+    ("logs -f", 0),
     ("exec -T web true", 1),
     ("stop", 0),
     ("down", 0),
@@ -194,6 +195,23 @@ def test_a_reader_that_leaves_is_no_error(project: dict[str, str]) -> None:
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=project, cwd=project["PWD"])
     assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_a_full_disk_is_told(project: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "compose.cli.main", "version"]
+    for unbuffered in ("", "1"):
+        environ = {**project, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environ, check=False)
+        assert (done.returncode, done.stderr) == (1, "cannot go on: output: No space left on device\n")
+
+
+def test_directories_that_cannot_be_are_named(project: dict[str, str]) -> None:
+    for line in ("up -d", "ps", "logs -f", "image ls", "run web x"):
+        _, errors, code = loaded({**project, "PYCOMPOSE_STATE_DIR": "/dev/null/x"}, *line.split())
+        assert code in (0, 1)
+        assert "this is a bug" not in errors, line
+        assert code == 0 or "/dev/null/x" in errors, line
 
 
 def test_a_bug_is_one_sentence_and_a_file(
