@@ -217,7 +217,7 @@ def _add_links(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) ->
 def _outer(store: Store, on: NetworkRow, row: EndpointRow) -> list[Message]:
     alias = f"{host.bridge_alias(store.instance, on)}:{row.container[:12]}"
     isolated = not rules.enabled(on, "enable_icc")
-    return [rtnl.set_port(row.link, isolated), rtnl.set_alias(row.link, alias)]
+    return [rtnl.set_no_link_local(row.link), rtnl.set_port(row.link, isolated), rtnl.set_alias(row.link, alias)]
 
 
 def _back(on: NetworkRow, row: EndpointRow) -> list[Message]:

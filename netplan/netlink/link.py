@@ -90,6 +90,12 @@ def set_localnet(index: int) -> Message:
     return message(SETLINK, 0, _info(index), nest(26, inet, inet6), tolerate=(errno.EAFNOSUPPORT,))
 
 
+def set_no_link_local(index: int) -> Message:
+    """No IPv6 link-local address: a bridge port needs none, and its multicast reports would only cost."""
+    inet6 = nest(_INET6, u8(8, 1))
+    return message(SETLINK, 0, _info(index), nest(26, inet6), tolerate=(errno.EAFNOSUPPORT, errno.EOPNOTSUPP))
+
+
 def create_veth(
     index: int, name: str, master: int, group: int, mtu: int, netns_fd: int, peer_name: str, peer_mac: bytes
 ) -> Message:

@@ -37,6 +37,10 @@ def test_a_network_is_what_ip_says(host: Host) -> None:
     assert open(f"/proc/sys/net/ipv4/conf/{network.bridge}/route_localnet").read() == "1\n"
     assert open("/proc/sys/net/ipv4/ip_forward").read() == "1\n"
     assert host.network() == network
+    end = host.attach("web").host_link
+    assert links()[end]["ifalias"].startswith(f"{INSTANCE}:{network.id[:12]}:")
+    assert "inet6" not in run("ip", "addr", "show", end)
+    detach(host.store, host.spec("web").container)
     assert get_network(host.store, "shop_default") == network
     assert list_networks(host.store, "shop") == [network]
     assert list_networks(host.store, "other") == []
