@@ -229,10 +229,18 @@ class Project:
         return found[0]
 
     def state(self, service: str, number: int = 1) -> dict[str, Any]:
-        """The shim's state file."""
-        path = f"{self.machine.run}/containers/{self.ident(service, number)}/state.json"
-        with open(path) as file:
-            return dict(json.load(file))
+        """The shim's state file, or the last one once the shim has left."""
+        ident = self.ident(service, number)
+        for path in (
+            f"{self.machine.run}/containers/{ident}/state.json",
+            f"{self.machine.state}/containers/{ident}/last.json",
+        ):
+            try:
+                with open(path) as file:
+                    return dict(json.load(file))
+            except FileNotFoundError:
+                continue
+        raise LookupError(f"{service}-{number} has neither state.json nor last.json")
 
     def logs(self, service: str = "", *words: str) -> list[str]:
         """Log lines without prefix."""

@@ -67,7 +67,7 @@ def _processes(marks: tuple[str, ...]) -> set[str]:
     """Those whose command line or cgroup is ours."""
     found = set()
     for pid, command in _command_lines():
-        if pid == os.getpid():
+        if pid == os.getpid() or not is_running(pid):  # pid 1 reaps zombies when it likes
             continue
         if marks[1] in command.split("\0") or marks[2] in _read(f"/proc/{pid}/cgroup"):
             found.add(f"{pid} {_read(f'/proc/{pid}/comm').strip()} {command.replace(chr(0), ' ')[:100]}")
