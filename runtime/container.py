@@ -86,13 +86,16 @@ class Launcher:
             os.close(sealed)
         self.channel = ours
 
-    def ask(self, message: Message) -> Channel:
-        """Have something forked; the returned channel leads to it. It answers when it is ready."""
+    def ask(self, message: Message, fds: tuple[int, ...] = ()) -> Channel:
+        """Have something forked; the returned channel leads to it. It answers when it is ready.
+
+        ``fds``: what an adopting shim holds from its first moment, by the message's ``names``.
+        """
         self.start()
         assert self.channel is not None
         ours, theirs = pair()
         try:
-            self.channel.send(message, (theirs.fileno(),))
+            self.channel.send(message, (theirs.fileno(), *fds))
         except Closed:
             raise RuntimeFault("cannot reach the launcher: it has died", _errors_hint(self.roots)) from None
         finally:

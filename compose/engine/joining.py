@@ -12,6 +12,7 @@ from netplan.dns import sockets as dns
 from runtime import container as containers
 from runtime.errors import Conflict
 from runtime.paths import Bundle
+from runtime.record import replace
 from runtime.state import ACTIVE, ALIVE, boot_id, read_state
 
 TYPE_CHECKING = False
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     Ask = Callable[[str, dict[str, Any], tuple[int, ...]], dict[str, Any]]
 
+HOST_GATEWAY = "host-gateway"
 BATCH = 200  # descriptors that travel with one message
 
 
@@ -59,7 +61,7 @@ class Joiner:
         netns = os.open(f"/proc/{one.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _endpoint, reserved = endpoints.attach(self.store, spec, netns)
-            self._hold(ident, netns, {f"port:{network}:{index}": fd for index, fd in enumerate(reserved)})
+            self._hold(ident, netns, {f"port:{spec.network}:{index}": fd for index, fd in enumerate(reserved)})
         finally:
             os.close(netns)
         self.write_hosts(ident)
@@ -97,29 +99,35 @@ class Joiner:
             for fd in fds.values():
                 os.close(fd)
 
-    def restore(self, ident: str) -> None:
+    def new_sockets(self, ident: str) -> dict[str, int]:
         """After every process of ours was killed: new DNS sockets, for the old ones died with their holders."""
         one = containers.read_container(self.roots, ident)
         if one is None or one.state.status not in ALIVE or not endpoints.endpoints(self.store, container=ident):
-            return
+            return {}
         netns = os.open(f"/proc/{one.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._hold(ident, netns, {})
+            udp, tcp = dns.install(netns)
         finally:
             os.close(netns)
+        return {"dns_udp": udp, "dns_tcp": tcp}
 
     def disconnect(self, ident: str, network: str = "") -> None:
         """Give back lease, link, names and ports, on one network (by name) or on all."""
         endpoints.detach(self.store, ident, network)
-        if read_state(Bundle(self.roots, ident), boot_id()).status in ACTIVE:
-            self.ask(ident, {"op": "release", "prefix": "port:"}, ())
+        bundle = Bundle(self.roots, ident)  # which may be gone: then there is nobody to tell
+        if read_state(bundle, boot_id()).status in ACTIVE:
+            prefix = f"port:{network}:" if network else "port:"
+            self.ask(ident, {"op": "release", "prefix": prefix}, ())
             self.write_hosts(ident)
 
     def write_hosts(self, ident: str) -> None:
+        """The container's /etc/hosts: extra hosts and its addresses now; ``host-gateway`` is its first gateway."""
         spec = containers.read_spec(self.roots, ident)
-        rows = endpoints.endpoints(self.store, container=ident)
-        addresses = tuple(row.address for row in sorted(rows, key=lambda row: row.interface))
-        containers.overwrite(Bundle(self.roots, ident).hosts, containers.hosts_text(spec, addresses))
+        rows = sorted(endpoints.endpoints(self.store, container=ident), key=lambda row: row.interface)
+        gateway = next((row.gateway for row in rows if row.gateway), "127.0.0.1")
+        extra = tuple((name, gateway if where == HOST_GATEWAY else where) for name, where in spec.extra_hosts)
+        text = containers.hosts_text(replace(spec, extra_hosts=extra), tuple(row.address for row in rows))
+        containers.overwrite(Bundle(self.roots, ident).hosts, text)
 
     def refresh(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:
         """Attach anew what changed attributes touch: published ports, networks, names."""

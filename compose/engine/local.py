@@ -193,14 +193,14 @@ class LocalEngine:
         with self.lock:
             self.channels[ident] = channel
 
-    def _ask_launcher(self, message: dict[str, Any], project: str) -> Channel:
+    def _ask_launcher(self, message: dict[str, Any], project: str, fds: tuple[int, ...] = ()) -> Channel:
         """One launcher serves the command; the project's helper comes before its first shim."""
         with self.lock:
             if project not in self.helped:
                 directory = project_run_dir(self.roots, project)
                 self.launcher.ask({"op": "helper", "dir": directory}).close()
                 self.helped.add(project)
-            return self.launcher.ask(message)
+            return self.launcher.ask(message, fds)
 
     @told
     def prepare_container(self, ident: str) -> None:
@@ -210,11 +210,18 @@ class LocalEngine:
     @told
     def adopt_container(self, ident: str) -> None:
         state = read_state(Bundle(self.roots, ident), boot_id())
-        if state.status in ACTIVE and state.shim_pid == 0:
-            channel = self._ask_launcher({"op": "adopt", "id": ident}, self._project_of(ident))
-            containers.answer(channel, f"adopt container {ident[:12]}", self.roots)
-            channel.close()
-            self.joiner.restore(ident)
+        if state.status not in ACTIVE or state.shim_pid:
+            return
+        project = self._project_of(ident)
+        sockets = self.joiner.new_sockets(ident)
+        message = {"op": "adopt", "id": ident, "names": list(sockets)}
+        try:
+            channel = self._ask_launcher(message, project, tuple(sockets.values()))
+        finally:
+            for fd in sockets.values():
+                os.close(fd)
+        containers.answer(channel, f"adopt container {ident[:12]}", self.roots)
+        channel.close()
 
     def _project_of(self, ident: str) -> str:
         one = containers.read_container(self.roots, ident)

@@ -32,16 +32,23 @@ def observe(roots: Roots, store: Store | None, project: str, desired: Desired | 
     attached = _endpoints(store)
     hashes = {service.name: service.config_hash for service in desired.services} if desired else {}
     found, names = [], {}
-    for one in containers.list_containers(roots):
+    rows = list(containers.list_containers(roots))
+    there = {one.id for one in rows}
+    for one in rows:
         owner = one.labels.get(key.PROJECT, "")
         names[one.name] = owner
         if owner == project:
             found.append(_container(roots, one, attached.get(one.id, ()), hashes))
     found.sort(key=lambda one: (one.service, one.number, one.id))
+    shown = _networks(store, project, desired, attached)
+    on = {network.name for network in shown}
     return Observed(
         project=project,
         containers=tuple(found),
-        networks=_networks(store, project, desired, attached),
+        lost=tuple(
+            sorted(ident for ident in attached if ident not in there and any(e.network in on for e in attached[ident]))
+        ),
+        networks=shown,
         volumes=_volumes(roots, project, desired),
         images=_images(roots, desired),
         names=names,

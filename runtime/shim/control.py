@@ -12,7 +12,7 @@ from runtime.exec import spawn_exec
 from runtime.linux import process as proc
 from runtime.messages import Channel, Closed, accept, listen
 from runtime.shim.attach import Attached
-from runtime.signals import SIGKILL, signal_number
+from runtime.signals import SIGKILL, SIGTERM, signal_number
 from runtime.spec import Process, Rlimit
 from runtime.state import ALIVE, RUNNING, STOPPED
 
@@ -109,12 +109,20 @@ class Control:
         if self.shim.state.status == STOPPED:
             return {"exit": self.shim.state.exit_code}
         self.waiters.append(channel)
-        number = signal_number(message.get("signal") or self.shim.spec.stop_signal)
+        number = self._stop_signal(message.get("signal") or self.shim.spec.stop_signal)
         timeout = message.get("timeout")
         if timeout is None:
             timeout = self.shim.spec.stop_timeout / 1e9
         self.shim.stop(number, None if timeout < 0 else timeout)
         return None
+
+    @staticmethod
+    def _stop_signal(name: str) -> int:
+        """Whatever the name, a container can be stopped."""
+        try:
+            return signal_number(name)
+        except RuntimeFault:
+            return SIGTERM
 
     def op_kill(self, _channel: Channel, message: Message, _fds: list[int]) -> Message:
         if self.shim.state.status not in ALIVE:

@@ -55,7 +55,8 @@ def serve(roots: Roots, helper_main: str, message: Message, fds: list[int], chan
         _ensure_helper(roots, message["dir"], helper_main)
         return
     adopt = message["op"] == "adopt"
-    fork_shim(roots, message["id"], helper_main, keep=(fds[0],), adopt=adopt, reply_fd=fds[0])
+    held = dict(zip(message.get("names", ()), fds[1:]))
+    fork_shim(roots, message["id"], helper_main, keep=(fds[0],), adopt=adopt, held=held, reply_fd=fds[0])
 
 
 def _ensure_helper(roots: Roots, directory: str, helper_main: str) -> None:
