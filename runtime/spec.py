@@ -196,6 +196,7 @@ class ContainerSpec:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     cgroup_parent: str = ""
     auto_remove: bool = False
+    dns_servers: tuple[str, ...] = ()  # where our resolver forwards for this container; empty: the host's servers
     helper_dir: str = ""  # directory of the project's helper.sock, or none
 
 

@@ -13,7 +13,7 @@ from netplan.dns.server import Resolver
 from netplan.store import Store, open_store
 from runtime.paths import Bundle, Roots
 from runtime.shim.keeper import Keeper
-from runtime.state import STOPPED, boot_id, read_state
+from runtime.state import STOPPED, boot_id, read_json, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class Helper:
         complete = all(name in fds for name in SOCKETS)
         if complete and ident not in self.serving:
             self.serving.add(ident)
-            self.resolver.add(ident, os.dup(fds["dns_udp"]), os.dup(fds["dns_tcp"]))
+            plain = read_json(Bundle(self.roots, ident).spec) or {}
+            udp, tcp = os.dup(fds["dns_udp"]), os.dup(fds["dns_tcp"])
+            self.resolver.add(ident, udp, tcp, plain.get("dns_servers", ()))
         elif not complete and ident in self.serving:
             self._stop_serving(ident)
         self._watch()

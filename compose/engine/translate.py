@@ -9,6 +9,7 @@ from __future__ import annotations
 from compose import labels
 from compose.engine.translate_network import (
     VERSION,
+    dns_servers,
     endpoint_spec,
     network_spec,
     resolv_conf,
@@ -109,6 +110,7 @@ def container_spec(
         network_files=not joined,
         extra_hosts=_extra_hosts(config.get("extra_hosts") or ()),
         cgroup_parent=config.get("cgroup_parent") or "",
+        dns_servers=dns_servers(config) if service.networks else (),
         auto_remove=bool(overrides.get("auto_remove")),
     )
 

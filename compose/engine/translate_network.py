@@ -180,6 +180,11 @@ def resolv_conf(desired: Desired, service: DesiredService, host: str = "") -> st
     return "\n".join(lines) + "\n"
 
 
+def dns_servers(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The servers a service names itself."""
+    return tuple(_list(config.get("dns")))
+
+
 def _list(value: Any) -> list[str]:
     rows = [value] if isinstance(value, str) else list(value or ())
     return [row for row in rows if row]
