@@ -6,7 +6,7 @@ import _signal
 import functools
 import os
 
-from runtime import capabilities, seccomp
+from runtime import capabilities, reaper, seccomp
 from runtime.errors import RuntimeFault, Unsupported
 from runtime.rlimits import rlimit_values
 
@@ -107,10 +107,12 @@ def apparmor_profile(name: str, privileged: bool) -> bytes:
 
 
 def find_init_program() -> str:
-    """A static reaper of the host for ``init: true``. Raises Unsupported."""
+    """A static reaper of the host for ``init: true``; empty: our own is to be used. Raises Unsupported."""
     for path in INIT_PROGRAMS:
         if os.access(path, os.X_OK) and _is_static(path):
             return path
+    if reaper.is_sealed():
+        return ""
     raise Unsupported(
         "cannot use init: no static init program is installed on this machine",
         "install tini (Debian, Ubuntu: apt install tini) or catatonit",

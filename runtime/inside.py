@@ -20,6 +20,7 @@ from runtime.linux import mount as m
 from runtime.linux import process as proc
 from runtime.linux import task
 from runtime.mounts import Refused
+from runtime.reaper import fork_program
 from runtime.users import UserError, resolve_user
 
 TYPE_CHECKING = False
@@ -75,6 +76,7 @@ class Entry:
         self.identity: Identity | None = None
         self.executable = b""
         self.master = -1
+        self.reaps = False  # stay as pid 1 and fork the program
         self.in_cwd = self.is_user = self.is_closed = False
 
 
@@ -333,6 +335,8 @@ def execute(box: Entry) -> NoReturn:
     if os.read(KEEP_FD, 1) != b"S":
         os._exit(0)  # the shim is gone or has given up
     if box.problem is None:
+        if box.reaps:
+            fork_program(KEEP_FD, box.terminal)
         task.prctl(task.PR_SET_PDEATHSIG, 0)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         try:

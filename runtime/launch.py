@@ -168,9 +168,11 @@ def _fill_box(box: Box, spec: ContainerSpec, bundle: Bundle, cgroup: Cgroup, ipc
     process = spec.process
     if spec.init:
         program = entry.find_init_program()
-        process = replace(process, args=(entry.INIT_PATH, "--", *process.args))
-        mount = Mount(entry.INIT_PATH, "bind", program, ("ro", "nodev"))
-        spec = replace(spec, mounts=(*spec.mounts, mount), process=process)
+        box.reaps = not program
+        if program:
+            process = replace(process, args=(entry.INIT_PATH, "--", *process.args))
+            mount = Mount(entry.INIT_PATH, "bind", program, ("ro", "nodev"))
+            spec = replace(spec, mounts=(*spec.mounts, mount), process=process)
     entry.fill(box, spec, process, spec.privileged)
     nodes = device_nodes(spec)
     box.spec, box.bundle = spec, bundle

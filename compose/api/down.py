@@ -32,6 +32,7 @@ def down(engine: Engine, desired: Desired | None, options: DownOptions, reporter
     """Stop and remove the project's containers and networks. Raises ComposeError."""
     project = desired.project if desired is not None else options.project
     with ProjectLock(options.lock, project, reporter) as lock:
+        engine.settle(project)
         plan = plan_down(desired, engine.observe(project, desired), down_intent(options))
         results = execute(engine, plan, reporter, options.workers)
         if not options.services:

@@ -65,6 +65,7 @@ def scale(engine: Engine, desired: Desired, options: UpOptions, reporter: Report
 def start(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
     """Start the services' containers, and those they depend on, creating none. Raises UsageError if there are none."""
     with ProjectLock(options.lock, desired.project, reporter):
+        engine.settle(desired.project)
         observed = engine.observe(desired.project, desired)
         plan = plan_start(desired, observed, options)
         results = execute(engine, plan, reporter, options.workers)
@@ -149,6 +150,7 @@ def _check(options: UpOptions) -> None:
 
 def _converge(engine: Engine, desired: Desired, intent: Intent, options: UpOptions, reporter: Reporter) -> Outcome:
     with ProjectLock(options.lock, desired.project, reporter):
+        engine.settle(desired.project)
         observed = engine.observe(desired.project, desired)
         plan = reconcile(desired, observed, intent)
         results = execute(engine, plan, reporter, options.workers)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from netplan import endpoint
 from netplan.dns.server import Resolver
+from netplan.proxy import Proxy
 from netplan.store import Store, open_store
 from runtime.paths import Bundle, Roots
 from runtime.shim.keeper import Keeper
@@ -23,14 +25,17 @@ SOCKETS = ("dns_udp", "dns_tcp")
 
 
 class Helper:
-    """DNS for every container of the project, and the network of containers that end by themselves."""
+    """DNS and [::1] for the project's containers, and the network of those that end by themselves."""
 
     def __init__(self, roots: Roots, directory: str) -> None:
         self.roots = roots
         self.directory = directory
         self.store: Store = open_store(roots.run, roots.instance())
         self.resolver = Resolver(roots.run, roots.instance())
+        self.proxy = Proxy(roots.run, roots.instance())
         self.serving: set[str] = set()
+        self.published: dict[str, dict[str, int]] = {}  # container → name → our duplicate of what the proxy serves
+        self.tick_due = False
         self.loop: Loop | None = None
         self.watched: set[int] = set()
 
@@ -47,7 +52,21 @@ class Helper:
             self.resolver.add(ident, udp, tcp, plain.get("dns_servers", ()))
         elif not complete and ident in self.serving:
             self._stop_serving(ident)
+        self._publish(ident, fds)
         self._watch()
+
+    def _publish(self, ident: str, fds: dict[str, int]) -> None:
+        """Show the proxy new reservations, and take from it those that went."""
+        served = self.published.setdefault(ident, {})
+        for name in [name for name in served if name not in fds]:
+            self._unpublish(served.pop(name))
+        for name, fd in fds.items():
+            if name.startswith("port:") and name not in served and self.proxy.add(fd):
+                served[name] = os.dup(fd)
+
+    def _unpublish(self, fd: int) -> None:
+        self.proxy.remove(fd)
+        os.close(fd)
 
     def ended(self, ident: str, *, manual: bool) -> None:
         if not manual:
@@ -56,6 +75,8 @@ class Helper:
 
     def gone(self, ident: str) -> None:
         self._stop_serving(ident)
+        for fd in self.published.pop(ident, {}).values():
+            self._unpublish(fd)
         self._watch()
 
     def _stop_serving(self, ident: str) -> None:
@@ -67,6 +88,9 @@ class Helper:
         """Let the loop watch exactly the resolver's descriptors."""
         if self.loop is None:
             return
+        for fd in self.proxy.fds():
+            if fd not in self.loop.handlers:
+                self.loop.watch(fd, self._relay)
         wanted = set(self.resolver.fds())
         for fd in self.watched - wanted:
             self.loop.forget(fd)
@@ -77,13 +101,23 @@ class Helper:
     def _handle(self, fd: int) -> None:
         self.resolver.handle(fd)
         self._watch()
+        self._arm()
+
+    def _arm(self) -> None:
+        """One timer for the next upstream timeout."""
         deadline = self.resolver.deadline()
-        if deadline is not None and self.loop is not None:
-            self.loop.later(max(0.0, deadline), self._tick)
+        if deadline is not None and self.loop is not None and not self.tick_due:
+            self.tick_due = True
+            self.loop.later(max(0.0, deadline - time.monotonic()), self._tick)
 
     def _tick(self) -> None:
+        self.tick_due = False
         self.resolver.tick()
+        self._arm()
         self._watch()
+
+    def _relay(self, _events: int) -> None:
+        self.proxy.handle()
 
     def _detach(self, ident: str) -> None:
         """Give back lease, names and ports of a container that ended by itself, unless a command is at work.

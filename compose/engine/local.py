@@ -64,7 +64,6 @@ class LocalEngine:
         self.channels: dict[str, Channel] = {}  # to shims that we had forked
         self.helped: set[str] = set()
         self.removed = False
-        self.swept = False
         self.note: Callable[[str], None] = lambda _text: None  # where remarks to the user go
         self._store: Store | None = None
         self._joiner: Joiner | None = None
@@ -113,6 +112,19 @@ class LocalEngine:
         store = self.store if os.path.exists(f"{self.roots.run}/netplan.db") else None
         return observe(self.roots, store, project, desired)
 
+    @told
+    def settle(self, project: str) -> None:
+        if containers.sweep_staging(self.roots):
+            self.removed = True
+        if os.path.isdir(f"{self.roots.state}/volumes"):
+            from runtime import volumes
+
+            volumes.sweep(self.roots)
+        if os.path.exists(f"{self.roots.run}/netplan.db") and self.store.networks(project):
+            from compose.engine.joining import repair
+
+            repair(self.store, project)
+
     # -- networks and volumes
 
     @told
@@ -157,25 +169,12 @@ class LocalEngine:
         from compose.engine.making import Wanted, write_bundle
 
         bundle = Bundle(self.roots, ident)
-        self._sweep()
         if not os.path.exists(bundle.dir):
             wanted = Wanted(desired, service, number, ident, name, replaces, dict(overrides or {}), dict(shares))
             for path in write_bundle(self.roots, wanted, self.environ):
                 self.note(f"created directory {path}: it is the source of a bind mount of {service.name}")
         if read_state(bundle, boot_id()).status not in ACTIVE:
             self._boot(ident, desired.project)
-
-    def _sweep(self) -> None:
-        """Once per command: clear what writers that were killed left half-made."""
-        with self.lock:
-            if self.swept:
-                return
-            self.swept = True
-        from runtime import volumes
-
-        self.removed |= containers.sweep_staging(self.roots)
-        if os.path.isdir(volumes.volumes_dir(self.roots)):
-            volumes.sweep(self.roots)
 
     def _boot(self, ident: str, project: str) -> None:
         """Have a shim forked for the bundle, and wait until its container is ready to start."""

@@ -72,8 +72,8 @@ def _mount(use: VolumeUse, volume_paths: Mapping[str, str]) -> Mount:
     if use.kind == "tmpfs":
         return Mount(use.target, "tmpfs", "tmpfs", (*use.options, *(mode if use.read_only else ())))
     source = use.source if use.kind == "bind" else volume_paths[use.key()]
-    if use.subpath:
-        source = f"{source}/{use.subpath}"
+    if use.subpath:  # containers write in the volume: no link in it may lead the mount elsewhere
+        return Mount(use.target, "bind", f"{source}/{use.subpath}", (*mode, *use.options), within=source)
     return Mount(use.target, "bind", source, (*mode, *use.options))
 
 

@@ -233,7 +233,7 @@ def _copy_file(source: str, target: str) -> None:
 def _python(root: str) -> str:
     """Put ``python3`` into the image's PATH; returns its prefix if that has to be bound, else "".
 
-    The host's own in /usr serves where there is one: a prefix elsewhere (below /root, say) is shown only for want of it.
+    The host's own in /usr serves where there is one: a prefix elsewhere (below /root) is shown only for want of it.
     """
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     prefix = os.path.realpath(sys.base_prefix)

@@ -118,6 +118,8 @@ class Keeper:
         if operation == "drop":
             kept.drop(message["names"])
             self.services.held(kept.ident, kept.fds)
+            if message.get("answer"):
+                channel.send({"ok": True})
         elif operation == "state":
             kept.status, kept.manual = message["status"], message["manual"]
             if kept.status == STOPPED:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runtime.state import State
 
 RETRY = 0.05
+PATIENCE = 1.0  # seconds for the helper to close what it holds
 
 
 def ensure_helper(directory: str, fork_helper: _ForkHelper) -> Channel:
@@ -92,11 +93,22 @@ class Keeping:
         self._tell({"op": "drop", "names": [name]})
 
     def release(self, prefix: str = "") -> None:
-        """Give up everything that keeps the network namespace or host ports busy."""
+        """Give up everything that keeps the network namespace or host ports busy.
+
+        Returns when the helper has closed its duplicates too: the next container may want the same ports at once.
+        """
         names = [name for name in self.held if name.startswith(prefix)]
         for name in names:
             os.close(self.held.pop(name))
-        self._tell({"op": "drop", "names": [*names] if prefix else [*names, "netns"]})
+        self._tell({"op": "drop", "names": [*names] if prefix else [*names, "netns"], "answer": bool(names)})
+        if names and self.channel is not None:
+            self.channel.settimeout(PATIENCE)
+            try:
+                self.channel.receive()
+            except (Closed, OSError):
+                pass  # it is gone, and its descriptors with it
+            else:
+                self.channel.sock.setblocking(True)
 
     def connect(self) -> None:
         if not self.directory or self.shim.state.status == STOPPED:

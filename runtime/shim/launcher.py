@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 
+from runtime import launch
 from runtime.messages import Channel, Closed
 from runtime.paths import Roots
 from runtime.shim.supervisor import Supervisor
@@ -36,6 +37,7 @@ def main() -> None:
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
     channel = Channel.from_fd(LAUNCHER_FD)
+    launch.warm()
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -6,12 +6,14 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import IMAGE, PYCOMPOSE, Machine, Project, execute
+from tests.support.cli import IMAGE, ROOT, Machine, Project, execute
 
 pytestmark = pytest.mark.root
 
@@ -142,23 +144,32 @@ def test_command_lines(project: MakeProject) -> None:
     app.run("exec", "-T", "web", "true", code=1)
 
 
-def test_no_root(project: MakeProject, machine: Machine) -> None:
-    app = project(SERVICE)
-    os.chmod(app.dir, 0o755)
+def test_no_root(machine: Machine) -> None:
+    """As nobody, with an interpreter that everybody can reach."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    reachable = [path for path in (sys.executable, f"/usr/bin/{version}") if everybody_can_reach(path)]
     setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        pytest.skip("needs setpriv to become another user")
-    home = Path(PYCOMPOSE).resolve()
-    reachable = all(os.stat(parent).st_mode & 0o001 for parent in home.parents) and all(
-        os.stat(parent).st_mode & 0o001 for parent in app.dir.parents
-    )
-    if not reachable:
-        pytest.skip("another user cannot reach the interpreter or the test's directory")
-    argv = [setpriv, "--reuid", "65534", "--regid", "65534", "--clear-groups", *app.argv("up", "-d")]
-    result = execute(argv, cwd=str(app.dir), env=machine.environ())
-    assert result.code == 1, result
-    assert "root" in result.stderr
-    assert "Traceback" not in result.stderr
+    if not reachable or not setpriv or not everybody_can_reach(str(ROOT / "compose")):
+        pytest.skip("another user cannot reach an interpreter, or there is no setpriv to become one")
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        Path(directory, "compose.yaml").write_text(SERVICE.replace("IMAGE", IMAGE))
+        path = [str(ROOT), *(entry for entry in sys.path if entry.endswith("site-packages"))]
+        command = [reachable[0], "-m", "compose.cli.main", "up", "-d"]
+        argv = [setpriv, "--reuid", "65534", "--regid", "65534", "--clear-groups", *command]
+        for state in (machine.state, "/proc/nothing"):
+            environ = machine.environ({"PYTHONPATH": ":".join(path), "PYCOMPOSE_STATE_DIR": state})
+            result = execute(argv, cwd=directory, env=environ)
+            assert result.code == 1, result
+            assert "root" in result.stderr, result
+            assert "Traceback" not in result.stderr
+            assert "unexpected" not in result.stderr, result
+
+
+def everybody_can_reach(path: str) -> bool:
+    """Whether all directories on the way may be entered by anybody."""
+    real = Path(path).resolve()
+    return real.exists() and all(parent.stat().st_mode & 0o001 for parent in real.parents)
 
 
 def test_an_unwritable_state_directory(project: MakeProject, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 from pathlib import Path
 
@@ -224,24 +225,25 @@ services:
 
 
 def test_static_addresses_and_subnets(project: MakeProject) -> None:
+    lan = f"10.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"  # another run of these tests may be at work
     app = project(f"""
 services:
   fixed:
     image: IMAGE
     {SLEEP}
-    networks: {{lan: {{ipv4_address: 10.213.7.9}}}}
+    networks: {{lan: {{ipv4_address: {lan}.9}}}}
   other:
     image: IMAGE
     {SLEEP}
     networks: [lan]
 networks:
   lan:
-    ipam: {{config: [{{subnet: 10.213.7.0/24, gateway: 10.213.7.1}}]}}
+    ipam: {{config: [{{subnet: {lan}.0/24, gateway: {lan}.1}}]}}
 """)
     app.up()
-    assert "10.213.7.9/24" in app.sh("fixed", "ip -4 addr show eth0")
-    assert "via 10.213.7.1" in app.sh("other", "ip route")
-    assert "1 packets received" in app.sh("other", "ping -c 1 -W 2 10.213.7.9")
+    assert f"{lan}.9/24" in app.sh("fixed", "ip -4 addr show eth0")
+    assert f"via {lan}.1" in app.sh("other", "ip route")
+    assert "1 packets received" in app.sh("other", f"ping -c 1 -W 2 {lan}.9")
 
 
 def test_fifty_services_answer_to_each_other(project: MakeProject) -> None:

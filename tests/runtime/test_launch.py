@@ -442,10 +442,11 @@ def test_privileged(boxes):
     assert "mounted" in output
 
 
-def test_init_needs_a_static_program(boxes, monkeypatch, tmp_path):
+def test_init_needs_a_static_program_or_a_sealed_interpreter(boxes, monkeypatch, tmp_path):
     from runtime import entry
 
     monkeypatch.setattr(entry, "INIT_PROGRAMS", ("/bin/ls", str(tmp_path / "none")))
+    monkeypatch.setattr(entry.reaper, "is_sealed", lambda: False)
     with pytest.raises(Unsupported, match="no static init program") as fault:
         boxes.spawn(boxes.spec("true", init=True))
     assert "tini" in fault.value.hint

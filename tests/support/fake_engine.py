@@ -84,6 +84,9 @@ class FakeEngine:
 
     # the Engine
 
+    def settle(self, project: str) -> None:
+        self.settled = project
+
     def observe(self, project: str, desired: Desired | None = None) -> Observed:
         with self._lock:
             mine = [one for one in self.containers.values() if one.labels.get(labels.PROJECT) == project]
