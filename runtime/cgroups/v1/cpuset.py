@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 
 def inherit(directory: str) -> None:
-    """Copy the parent's CPUs and nodes into a new cgroup. Raises OSError."""
+    """Copy the parent's CPUs and nodes into a new cgroup. Raises OSError.
+
+    A parent without any was made this moment by another process that has not come so far: it gets its own first.
+    """
     parent = os.path.dirname(directory)
     for name in ("cpuset.cpus", "cpuset.mems"):
-        files.write(f"{directory}/{name}", files.read(f"{parent}/{name}").strip())
+        value = files.read(f"{parent}/{name}").strip()
+        if not value and os.path.exists(f"{parent}/{name}"):
+            inherit(parent)
+            value = files.read(f"{parent}/{name}").strip()
+        files.write(f"{directory}/{name}", value)
 
 
 def settings(resources: Resources) -> list[Setting]:
