@@ -8,7 +8,7 @@ from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from compose.model.project import Project
@@ -46,9 +46,12 @@ def load_plain(options: LoadOptions, environ: Mapping[str, str]) -> dict[str, An
     return plain_project(load(options, environ))
 
 
-def load_desired(options: LoadOptions, environ: Mapping[str, str], state_dir: str) -> Desired:
+def load_desired(
+    options: LoadOptions, environ: Mapping[str, str], state_dir: str, cold: Callable[[], None] = lambda: None
+) -> Desired:
     """What should be: from the memo if every input is the same, else from the files (and then remembered).
 
+    ``cold`` is called when there is no memo, before anything heavy is imported.
     ``state_dir``: where memos are kept; when it cannot be written, nothing is remembered. Raises SpecError.
     """
     from compose import memo
@@ -58,6 +61,7 @@ def load_desired(options: LoadOptions, environ: Mapping[str, str], state_dir: st
     found = memo.read(path, environ)
     if found is not None:
         return found
+    cold()
     from compose.spec.desire import desired_from_loaded
     from compose.spec.load import load
 

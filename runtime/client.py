@@ -132,6 +132,7 @@ def _exec_terminal(channel: Channel, message: dict[str, Any], fds: tuple[int, in
     channel.send(message)
     (master,) = _started(channel)
     set_window_size(master, window_size(fds[0]))
+    os.set_blocking(master, False)
     with RawTerminal(fds[0]), Signals(*FORWARDED, _signal.SIGWINCH) as wakeups:
         relay = Relay(channel, wakeups)
         relay.resize = lambda: set_window_size(master, window_size(fds[0]))
@@ -159,6 +160,7 @@ def _exec_pipes(
     with Signals(*FORWARDED) as wakeups:
         relay = Relay(channel, wakeups)
         if stdin:
+            os.set_blocking(into, False)
             relay.join(fds[0], into)
         relay.join(out, fds[1])
         relay.join(err, fds[2])
@@ -175,6 +177,7 @@ class Relay:
         self.poll = select.poll()
         self.targets: dict[int, tuple[int, bool]] = {}
         self.last: tuple[int, ...] = ()  # output descriptors to be drained after the exit
+        self.waiting: dict[int, tuple[int, bytes]] = {}  # full target → (source, what it must still take)
         self.resize: Callable[[], None] | None = None
         self.exit: int | None = None
         self.poll.register(channel.fileno(), select.POLLIN)
@@ -201,6 +204,8 @@ class Relay:
             self._message()
         elif fd == self.wakeups:
             self._signals()
+        elif fd in self.waiting:
+            self._continue(fd)
         elif fd in self.targets:
             self._copy(fd)
 
@@ -222,18 +227,47 @@ class Relay:
     def _copy(self, fd: int) -> bool:
         try:
             data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            if self.exit is not None:
+                raise
+            return True
         except OSError:  # EIO: the terminal has hung up
             data = b""
         if not data:
             self._end(fd)
             return False
         try:
-            write_all(self.targets[fd][0], data)
+            self._write(fd, data)
         except BrokenPipeError:
             if fd in self.last:
                 raise
             self._end(fd)
         return True
+
+    def _write(self, source: int, data: bytes) -> None:
+        """Output blocks, as any program's; input must not, for the program may wait for us to read."""
+        target, _close = self.targets[source]
+        if source in self.last:
+            write_all(target, data)
+            return
+        try:
+            written = os.write(target, data)
+        except BlockingIOError:
+            written = 0
+        if written < len(data):
+            self.waiting[target] = (source, data[written:])
+            self.poll.unregister(source)
+            self.poll.register(target, select.POLLOUT)
+
+    def _continue(self, target: int) -> None:
+        """A full target has room again."""
+        source, data = self.waiting.pop(target)
+        self.poll.unregister(target)
+        self.poll.register(source, select.POLLIN)
+        try:
+            self._write(source, data)
+        except BrokenPipeError:
+            self._end(source)
 
     def _end(self, fd: int) -> None:
         target, close = self.targets.pop(fd)

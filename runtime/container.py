@@ -15,6 +15,7 @@ from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.messages import Channel, Closed, pair
 from runtime.paths import Bundle, Roots, containers_dir, trash_dir
 from runtime.record import EMPTY, record
+from runtime.signals import SIGKILL
 from runtime.spec import ContainerSpec, decode, encode
 from runtime.state import (
     ACTIVE,
@@ -58,6 +59,7 @@ class Launcher:
         self.helper_main = helper_main
         self.channel: Channel | None = None
         self.pid = 0
+        self.asked = False
 
     def start(self) -> None:
         """Spawn it now, so that it is ready when it is needed."""
@@ -92,6 +94,7 @@ class Launcher:
         ``fds``: what an adopting shim holds from its first moment, by the message's ``names``.
         """
         self.start()
+        self.asked = True
         assert self.channel is not None
         ours, theirs = pair()
         try:
@@ -107,6 +110,8 @@ class Launcher:
         if self.channel is not None:
             self.channel.close()
             self.channel = None
+            if not self.asked:  # it may still be importing, for nothing
+                os.kill(self.pid, SIGKILL)
             os.waitpid(self.pid, 0)
 
 

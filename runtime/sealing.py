@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def executable(roots: Roots) -> tuple[str, int]:
     """(path to execute, descriptor to close afterwards or -1): the sealed interpreter where that works."""
-    from runtime.mounts import sealed_executable
+    from runtime.overlay import sealed_executable
 
     try:
         fd = sealed_executable(sys.executable)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from compose.events import Note
 from compose.execute.executor import Executor
-from compose.plan.actions import CreateContainer, RemoveContainer, RenameContainer
+from compose.plan.actions import (
+    AdoptContainer,
+    CreateContainer,
+    PrepareContainer,
+    RemoveContainer,
+    RenameContainer,
+)
 from compose.record import record
 
 TYPE_CHECKING = False
@@ -14,6 +20,9 @@ if TYPE_CHECKING:
     from compose.execute.executor import Results
     from compose.plan.observed import Observed
     from compose.plan.plan import Plan
+
+
+BOOTING = (CreateContainer, PrepareContainer, AdoptContainer)  # actions that fork shims
 
 
 @record
@@ -44,6 +53,8 @@ def tell(plan: Plan, reporter: Reporter) -> None:
 def execute(engine: Engine, plan: Plan, reporter: Reporter, workers: int = 0) -> Results:
     """Tell the warnings, then do the steps. Raises the first error of a step, or Interrupted."""
     tell(plan, reporter)
+    if any(isinstance(step.action, BOOTING) for step in plan.steps):
+        engine.warm_up()
     results = Executor(engine, reporter, workers=workers).run(plan)
     results.check()
     return results

@@ -25,6 +25,7 @@ _MODULES = {"load": "image_load", "import": "image_import", "rmi": "image_rm", "
 
 def main() -> int:
     """The console script. Ends the process itself: taking the interpreter down in order costs 3 ms for nothing."""
+    _take_sigterm_as_sigint()
     timings = Timings()
     code = run(sys.argv[1:], os.environ, timings)
     try:
@@ -39,7 +40,6 @@ def main() -> int:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], timings: Timings | None = None) -> int:
     """Do what a command line says; the exit code."""
-    _take_sigterm_as_sigint()
     json_errors = _wants_json(argv, environ)
     parsed = None
     try:

@@ -34,6 +34,7 @@ class Session:
         self.roots: Roots = roots_from_env(dict(environ))
         self._engine: LocalEngine | None = None
         self._desired: Desired | None = None
+        self._warm = False
         self.progress_mode = self._choice("progress", shared.progress or environ.get("COMPOSE_PROGRESS", ""), PROGRESS)
         self.ansi = self._choice("ansi", shared.ansi or environ.get("COMPOSE_ANSI", ""), ANSI)
 
@@ -65,7 +66,7 @@ class Session:
             from compose.project import load_desired
 
             self.timings.mark("imports")
-            desired = load_desired(self.load_options(), self.environ, self.roots.state)
+            desired = load_desired(self.load_options(), self.environ, self.roots.state, self._start_early)
             hidden = tuple(name for name in targets if name in desired.disabled)
             if hidden:  # else all commands share one memo, whatever they name
                 desired = load_desired(self.load_options(hidden), self.environ, self.roots.state)
@@ -115,8 +116,12 @@ class Session:
         return max(0, int(text or 0))
 
     def warm_up(self) -> None:
-        """For commands that will create containers: let the launcher boot while we import and load."""
-        if not self.shared.dry_run:
+        """For commands that may create containers. If the files must be read, the launcher boots meanwhile; with a memo
+        the plan is there sooner than the launcher would be, and says whether one is needed."""
+        self._warm = not self.shared.dry_run
+
+    def _start_early(self) -> None:
+        if self._warm:
             self.engine.warm_up()
             self.timings.mark("launcher")
 

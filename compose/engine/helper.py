@@ -13,6 +13,7 @@ from netplan import endpoint
 from netplan.dns.server import Resolver
 from netplan.proxy import Proxy
 from netplan.store import Store, open_store
+from runtime import container
 from runtime.paths import Bundle, Roots
 from runtime.shim.keeper import Keeper
 from runtime.state import STOPPED, boot_id, read_json, read_state
@@ -69,9 +70,10 @@ class Helper:
         os.close(fd)
 
     def ended(self, ident: str, *, manual: bool) -> None:
-        if not manual:
+        plain = read_json(Bundle(self.roots, ident).spec) or {}
+        if not manual or plain.get("auto_remove"):
             assert self.loop is not None
-            self.loop.later(0.05, lambda: self._detach(ident))
+            self.loop.later(0.05, lambda: self._clean_up(ident, remove=bool(plain.get("auto_remove"))))
 
     def gone(self, ident: str) -> None:
         self._stop_serving(ident)
@@ -119,20 +121,34 @@ class Helper:
     def _relay(self, _events: int) -> None:
         self.proxy.handle()
 
-    def _detach(self, ident: str) -> None:
-        """Give back lease, names and ports of a container that ended by itself, unless a command is at work.
+    def _clean_up(self, ident: str, *, remove: bool) -> None:
+        """Give back lease, names and ports of a container that ended by itself, and ``run --rm``'s container whole.
 
-        A command holds the project's lock; it sees the ended container and gives back what is left.
+        A command that is at work holds the project's lock: it sees the ended container and does the same.
         """
+        if not os.path.exists(Bundle(self.roots, ident).dir):
+            return
         lock = os.open(f"{self.directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if read_state(Bundle(self.roots, ident), boot_id()).status == STOPPED:
                 endpoint.detach(self.store, ident)
+                if remove:
+                    self._remove(ident)
         except BlockingIOError:
-            pass
+            if remove and self.loop is not None:
+                self.loop.later(0.2, lambda: self._clean_up(ident, remove=True))
         finally:
             os.close(lock)
+
+    def _remove(self, ident: str) -> None:
+        from compose.engine.making import anonymous_volumes, remove_volume
+
+        anonymous = anonymous_volumes(self.roots, ident)
+        container.delete(self.roots, ident)
+        for name in anonymous.values():
+            remove_volume(self.roots, name)
+        container.empty_trash(self.roots)
 
 
 def main(roots: Roots, directory: str, listener: int, helper_main: str) -> None:

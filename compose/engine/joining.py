@@ -36,11 +36,6 @@ def create_network(store: Store, project: str, network: DesiredNetwork) -> None:
     networks.create_network(store, translate.network_spec(project, network))
 
 
-def repair(store: Store, project: str) -> None:
-    """Put back what a firewall's restart or a stray command took from the project's networks."""
-    networks.repair(store, project)
-
-
 def remove_network(store: Store, roots: Roots, name: str) -> None:
     """Remove it with what ended containers left on it. Raises NetworkInUse while a running one is attached."""
     boot = boot_id()

@@ -114,14 +114,13 @@ class LocalEngine:
 
     @told
     def settle(self, project: str) -> None:
-        if containers.sweep_staging(self.roots):
-            self.removed = True
-        if os.path.isdir(f"{self.roots.state}/volumes"):
+        self.removed |= containers.sweep_staging(self.roots)
+        if _has_half_made(f"{self.roots.state}/volumes"):
             from runtime import volumes
 
             volumes.sweep(self.roots)
         if os.path.exists(f"{self.roots.run}/netplan.db") and self.store.networks(project):
-            from compose.engine.joining import repair
+            from netplan.network import repair
 
             repair(self.store, project)
 
@@ -331,3 +330,11 @@ class LocalEngine:
         from compose.engine.waiting import wait_until
 
         wait_until(self.roots, idents, condition, timeout)
+
+
+def _has_half_made(directory: str) -> bool:
+    """Whether a killed command left a volume half-made: its name begins with a plus."""
+    try:
+        return any(name.startswith("+") for name in os.listdir(directory))
+    except FileNotFoundError:
+        return False

@@ -59,9 +59,14 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
         annotations={"config": wanted.service.config, "overrides": wanted.overrides, "shares": wanted.shares},
         created_at=timestamp(),
         resolv_conf=translate.resolv_conf(wanted.desired, wanted.service, host),
-        info={"command": " ".join(spec.process.args), "mounts": mounts, "tty": spec.process.terminal},
+        info={"command": _shown(spec.process.args), "mounts": mounts, "tty": spec.process.terminal},
     )
     return made
+
+
+def _shown(args: tuple[str, ...]) -> str:
+    """A command as listings show it: Docker quotes what holds a blank."""
+    return " ".join(f"'{arg}'" if " " in arg else arg for arg in args)
 
 
 def make_spec(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> tuple[ContainerSpec, list[list[str]]]:

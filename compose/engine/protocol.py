@@ -21,6 +21,10 @@ if TYPE_CHECKING:
             """The one look. With ``desired``: also the images, networks and volumes it names. Reads only."""
             ...
 
+        def warm_up(self) -> None:
+            """Processes will be created soon."""
+            ...
+
         def settle(self, project: str) -> None:
             """Before a converging verb looks: clear what killed commands left half-made, put back what others took."""
             ...

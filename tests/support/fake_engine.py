@@ -84,6 +84,9 @@ class FakeEngine:
 
     # the Engine
 
+    def warm_up(self) -> None:
+        self.is_warm = True
+
     def settle(self, project: str) -> None:
         self.settled = project
 
