@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench install clean
+.PHONY: demo test lint bench install busybox clean
 
 install: $(VENV)/.installed
 
@@ -11,6 +11,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m compileall -q compose runtime netplan
 	touch $@
 
 lint: install
@@ -19,14 +20,19 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: install
+# The end-to-end tests and the benchmark run a static busybox; without it they skip and say so.
+busybox:
+	@ldd $$(command -v busybox || echo /none) 2>&1 | grep -q 'not a dynamic' || [ "$$(id -u)" != 0 ] || \
+		! command -v apt-get >/dev/null || { apt-get update -q && apt-get install -q -y busybox-static; } >/dev/null || true
+
+test: install busybox
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
 demo: install
 	@$(BIN)/python examples/demo.py
 
-bench: install
+bench: install busybox
 	$(BIN)/python bench/run.py $(BENCH)
 
 clean:

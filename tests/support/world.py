@@ -29,7 +29,7 @@ def snapshot(state: str, run: str) -> Snapshot:
         "cgroup": _cgroups(marks),
         "link": _links(marks),
         "nft table": _tables(marks),
-        "route": _routes(),
+        "route": _routes(marks),
         "container": _entries(f"{state}/containers") | _entries(f"{run}/containers"),
         "project": _entries(f"{run}/projects"),
         "volume": _entries(f"{state}/volumes"),
@@ -82,15 +82,22 @@ def _mounts(marks: tuple[str, ...]) -> set[str]:
 def _cgroups(marks: tuple[str, ...]) -> set[str]:
     found = set()
     for directory, _children, _files in os.walk("/sys/fs/cgroup"):
-        if marks[2] in directory or (not SHARED and "pycompose" in directory):
+        if marks[2] in directory:
             found.add(directory)
     return found
 
 
+def _aliases() -> dict[str, str]:
+    return {name: _read(f"/sys/class/net/{name}/ifalias").strip() for name in os.listdir("/sys/class/net")}
+
+
 def _links(marks: tuple[str, ...]) -> set[str]:
-    names = os.listdir("/sys/class/net")
-    aliases = {name: _read(f"/sys/class/net/{name}/ifalias").strip() for name in names}
-    return {f"{name} {alias}" for name, alias in aliases.items() if not SHARED or alias.startswith(marks[2])}
+    """All but those that another instance of this program has marked as its own."""
+    return {
+        f"{name} {alias}"
+        for name, alias in _aliases().items()
+        if alias.startswith(f"{marks[2]}:") or (not SHARED and not alias.startswith("pycompose"))
+    }
 
 
 def _tables(marks: tuple[str, ...]) -> set[str]:
@@ -102,7 +109,7 @@ def _tables(marks: tuple[str, ...]) -> set[str]:
     return {line for line in listed.splitlines() if marks[2] in line.split()}
 
 
-def _routes() -> set[str]:
+def _routes(marks: tuple[str, ...]) -> set[str]:
     """Routes of all tables, when there is a program to ask; others' come and go on a shared machine."""
     if SHARED:
         return set()
@@ -110,7 +117,8 @@ def _routes() -> set[str]:
         listed = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return set()
-    return set(listed.stdout.splitlines())
+    foreign = {name for name, alias in _aliases().items() if not alias.startswith(f"{marks[2]}:")} - {"lo"}
+    return {route for route in listed.stdout.splitlines() if foreign.isdisjoint(route.split())}
 
 
 def _entries(directory: str) -> set[str]:
