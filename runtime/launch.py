@@ -209,7 +209,7 @@ def warm() -> None:
     """Compute what does not change from container to container; for the shims' common ancestor, before it forks."""
     names = capabilities.mask(capabilities.DEFAULT) & entry.held_capabilities()
     try:
-        seccomp.compile_profile(names)
+        seccomp.compile_profile(names, "default")  # spelled as entry.py spells it: the cache tells them apart
     except RuntimeFault:
         pass  # an unknown machine: told when a container needs a filter
     entry.last_capability()

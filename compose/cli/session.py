@@ -71,6 +71,8 @@ class Session:
             if hidden:  # else all commands share one memo, whatever they name
                 desired = load_desired(self.load_options(hidden), self.environ, self.roots.state)
             self.timings.mark("load")
+            if not os.path.exists(f"{project_run_dir(self.roots, desired.project)}/helper.sock"):
+                self._start_early()
             for warning in desired.warnings:
                 self.warn(warning)
             self._desired = desired
@@ -116,8 +118,11 @@ class Session:
         return max(0, int(text or 0))
 
     def warm_up(self) -> None:
-        """For commands that may create containers. If the files must be read, the launcher boots meanwhile; with a memo
-        the plan is there sooner than the launcher would be, and says whether one is needed."""
+        """For commands that may create containers: let the launcher boot while we load and plan.
+
+        It does so at once if the files must be read, and after a memo was found if nothing of the project seems to run.
+        Else there may be nothing to do: the plan will say.
+        """
         self._warm = not self.shared.dry_run
 
     def _start_early(self) -> None:

@@ -107,9 +107,11 @@ class Cgroup:
     def _make_all(self, unified: bool) -> None:
         for name, path in self.paths.items():
             if (name == UNIFIED) == unified:
-                if not _rmdir(path):
+                try:
+                    _make(path, on_v2=unified)
+                except FileExistsError:  # of an earlier run: its limits and counters must not stay
                     self._remove_tree(path)
-                _make(path, on_v2=unified)
+                    _make(path, on_v2=unified)
 
     def _limit(self, resources: Resources, privileged: bool, rules: Sequence[str]) -> None:
         if path := self.v1("cpuset"):

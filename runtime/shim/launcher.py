@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
+    from types import ModuleType
 
     from runtime.messages import Message
 
@@ -97,10 +98,21 @@ def fork_helper(roots: Roots, directory: str, helper_main: str, listener: _socke
 
     def body() -> None:
         name_process("pycompose-help")
-        module = __import__(helper_main, fromlist=["main"])
+        module = _import_politely(helper_main)
         module.main(roots, directory, fd, helper_main)
 
     _fork(body, (fd,), f"{roots.run}/shim-errors.log")
+
+
+def _import_politely(name: str) -> ModuleType:
+    """Import behind the containers that are being made: questions to the helper wait in its sockets meanwhile."""
+    privileged = os.geteuid() == 0  # others could not take the priority back
+    if privileged:
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
+    module = __import__(name, fromlist=["main"])
+    if privileged:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    return module
 
 
 def _fork(body: Callable[[], None], keep: tuple[int, ...], errors: str) -> int:
