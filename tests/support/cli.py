@@ -64,7 +64,8 @@ class Machine:
         self.state, self.run = f"{self.base}/s", f"{self.base}/r"
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("COMPOSE_", "PYCOMPOSE_"))}
+        unwanted = ("COMPOSE_", "PYCOMPOSE_", "PYTHONDONTWRITEBYTECODE")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
         return {
             **kept,
             "PYCOMPOSE_STATE_DIR": self.state,
