@@ -13,6 +13,7 @@ import gc
 import os
 
 from runtime import capabilities, entry, seccomp
+from runtime.cgroups.hierarchy import hierarchies
 from runtime.cgroups.manager import open_cgroup, paths_of
 from runtime.devices import device_nodes, device_rules
 from runtime.errors import RuntimeFault, StartFailed, Unsupported
@@ -24,6 +25,7 @@ from runtime.overlay import ensure_skeleton, prepare_upper
 from runtime.record import replace
 from runtime.rootfs import Bind, hidden_paths, plan_mounts
 from runtime.spec import Mount
+from runtime.state import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -212,6 +214,8 @@ def warm() -> None:
         seccomp.compile_profile(names, "default")  # spelled as entry.py spells it: the cache tells them apart
     except RuntimeFault:
         pass  # an unknown machine: told when a container needs a filter
+    hierarchies()
+    boot_id()
     entry.last_capability()
     entry.own_executable()
     entry.has_apparmor()

@@ -6,6 +6,7 @@ bundle is a copy written at the end, so that exit code and times survive a reboo
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 
@@ -55,8 +56,9 @@ class State:
     probes: tuple[Any, ...] = ()
 
 
+@functools.cache
 def boot_id() -> str:
-    """The kernel's boot id; PYCOMPOSE_BOOT_ID replaces it (a test's faked reboot)."""
+    """The kernel's boot id, read once; PYCOMPOSE_BOOT_ID replaces it (a test's faked reboot)."""
     replaced = os.environ.get("PYCOMPOSE_BOOT_ID")
     if replaced:
         return replaced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from compose import labels as key
 from compose.engine import translate
@@ -45,12 +46,15 @@ def remove_network(store: Store, roots: Roots, name: str) -> None:
 
 
 class Joiner:
-    """Attaches containers. ``ask``: a request to a container's shim, with descriptors."""
+    """Attaches containers. ``ask``: a request to a container's shim, with descriptors. ``is_new``: whether we made it,
+    so that its shim cannot hold any sockets yet."""
 
-    def __init__(self, roots: Roots, store: Store, ask: Ask) -> None:
+    def __init__(self, roots: Roots, store: Store, ask: Ask, is_new: Callable[[str], bool]) -> None:
         self.roots = roots
         self.store = store
         self.ask = ask
+        self.is_new = is_new
+        self.turn = threading.Lock()
         self.resolving: set[str] = set()  # containers whose DNS sockets we know to be held
 
     def connect(self, desired: Desired, service: DesiredService, ident: str, network: str, aliases: bool) -> None:
@@ -60,7 +64,8 @@ class Joiner:
         spec = self._endpoint_spec(desired, service, one, network, aliases)
         netns = os.open(f"/proc/{one.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _endpoint, reserved = endpoints.attach(self.store, spec, netns)
+            with self.turn:  # the kernel does one at a time; waiting for it there would burn a processor
+                _endpoint, reserved = endpoints.attach(self.store, spec, netns)
             self._hold(ident, netns, {f"port:{spec.network}:{index}": fd for index, fd in enumerate(reserved)})
         finally:
             os.close(netns)
@@ -87,7 +92,7 @@ class Joiner:
     def _hold(self, ident: str, netns: int, fds: dict[str, int]) -> None:
         """Hand the container's sockets to its shim, DNS sockets at the first network."""
         if ident not in self.resolving:
-            if "dns_udp" not in self.ask(ident, {"op": "held"}, ())["names"]:
+            if self.is_new(ident) or "dns_udp" not in self.ask(ident, {"op": "held"}, ())["names"]:
                 fds["dns_udp"], fds["dns_tcp"] = dns.install(netns)
             self.resolving.add(ident)
         names = list(fds)

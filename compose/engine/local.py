@@ -91,7 +91,7 @@ class LocalEngine:
         store = self.store
         with self.lock:
             if self._joiner is None:
-                self._joiner = Joiner(self.roots, store, self._ask)
+                self._joiner = Joiner(self.roots, store, self._ask, self.channels.__contains__)
             return self._joiner
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import os
 import struct
-import traceback
 
 from runtime.errors import Conflict, RuntimeFault, StartFailed
 from runtime.exec import spawn_exec
@@ -81,6 +80,8 @@ class Control:
         except RuntimeFault as fault:
             answer = {"error": fault.message, "hint": fault.hint, "code": 1}
         except Exception as error:  # noqa: BLE001  # a shim must outlive its own bugs; the sender sees them
+            import traceback
+
             self.shim.note(traceback.format_exc())
             answer = {"error": f"cannot {message.get('op')}: {error!r}", "hint": "this is a bug", "code": 1}
         if answer is not None:
