@@ -344,6 +344,8 @@ def run(base: Path, docker: Docker | None, said: str, options: argparse.Namespac
         samples = measure(bench, tools, options.runs, lambda name: bool(re.search(options.only, name)))
     finally:
         bench.clean(tools)
+        if docker is not None:
+            subprocess.run(["docker", "rmi", BUSYBOX, PYTHON], check=False, stdout=subprocess.DEVNULL)
     text, missed = table(samples, tools)
     print(text)
     if docker is None:
