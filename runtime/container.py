@@ -6,6 +6,7 @@ removes what is left. All functions take the roots first; ``ident`` is the conta
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from runtime.messages import Message
 
 _LAUNCH = "import sys; sys.path.append(sys.argv[1]); from runtime.shim.launcher import main; main()"
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, EXT4_TOPDIR_FL = 0x80086601, 0x40086602, 0x20000  # ioctl_iflags(2)
 RECONNECT = 3.0  # seconds in which a killed shim is expected back
 
 
@@ -183,13 +185,32 @@ def make_roots(roots: Roots) -> None:
     try:
         for path in (roots.state, roots.run):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        for path in (containers_dir(roots), trash_dir(roots), f"{roots.run}/containers"):
-            os.makedirs(path, mode=0o700, exist_ok=True)
+        os.makedirs(trash_dir(roots), mode=0o700, exist_ok=True)
+        for path in (containers_dir(roots), f"{roots.run}/containers"):
+            _make_spread(path)
     except OSError as error:
         raise RuntimeFault(
             f"cannot write {error.filename}: {error.strerror}",
             "run as root, or set PYCOMPOSE_STATE_DIR and PYCOMPOSE_RUN_DIR to directories of yours",
         ) from error
+
+
+def _make_spread(path: str) -> None:
+    """Make a directory whose subdirectories ext4 places far apart (chattr +T); see docs/decisions/0003-spread.md."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = bytearray(8)
+        fcntl.ioctl(fd, FS_IOC_GETFLAGS, flags)
+        value = int.from_bytes(flags[:4], sys.byteorder) | EXT4_TOPDIR_FL
+        fcntl.ioctl(fd, FS_IOC_SETFLAGS, value.to_bytes(8, sys.byteorder))
+    except OSError:
+        pass  # another file system: it does not need it
+    finally:
+        os.close(fd)
 
 
 def write_new(path: str, text: str, mode: int = 0o600) -> None:

@@ -118,12 +118,18 @@ class Joiner:
 
     def disconnect(self, ident: str, network: str = "") -> None:
         """Give back lease, link, names and ports, on one network (by name) or on all."""
-        endpoints.detach(self.store, ident, network)
         bundle = Bundle(self.roots, ident)  # which may be gone: then there is nobody to tell
-        if read_state(bundle, boot_id()).status in ACTIVE:
+        active = read_state(bundle, boot_id()).status in ACTIVE
+        endpoints.detach(self.store, ident, network, dying=not active and not self._is_shared(ident))
+        if active:
             prefix = f"port:{network}:" if network else "port:"
             self.ask(ident, {"op": "release", "prefix": prefix}, ())
             self.write_hosts(ident)
+
+    def _is_shared(self, ident: str) -> bool:
+        """Whether another container lives in this one's network namespace (``network_mode: service:x``)."""
+        others = containers.list_containers(self.roots)
+        return any(one.info.get("network_of") == ident and one.state.status in ACTIVE for one in others)
 
     def write_hosts(self, ident: str) -> None:
         """The container's /etc/hosts: extra hosts and its addresses now; ``host-gateway`` is its first gateway."""

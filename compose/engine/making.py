@@ -59,7 +59,12 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
         annotations={"config": wanted.service.config, "overrides": wanted.overrides, "shares": wanted.shares},
         created_at=timestamp(),
         resolv_conf=translate.resolv_conf(wanted.desired, wanted.service, host),
-        info={"command": _shown(spec.process.args), "mounts": mounts, "tty": spec.process.terminal},
+        info={
+            "command": _shown(spec.process.args),
+            "mounts": mounts,
+            "tty": spec.process.terminal,
+            "network_of": spec.namespaces.network.removeprefix("container:"),
+        },
     )
     return made
 

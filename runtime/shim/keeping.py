@@ -82,7 +82,8 @@ class Keeping:
                 self.held[name] = fd
 
     def hold(self, name: str, fd: int) -> None:
-        self.drop(name)
+        if name in self.held:
+            self.drop(name)
         self.held[name] = fd
 
     def drop(self, name: str) -> None:

@@ -123,14 +123,13 @@ class Supervisor:
         self.loop.run()
 
     def _alone(self) -> bool:
-        """Take the container's lock, so that it never has two shims; False when another one has it and lives on."""
-        path = f"{self.bundle.run}/shim.lock"
+        """Lock the container's run directory, so that it never has two shims; False when another one lives on."""
         for _attempt in range(200):  # a dying shim gives it up within microseconds of its connections
             os.makedirs(self.bundle.run, mode=0o700, exist_ok=True)
             try:
-                self.lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self.lock = os.open(self.bundle.run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(self.lock), os.stat(path)):
+                if os.path.samestat(os.fstat(self.lock), os.stat(self.bundle.run)):
                     return True
             except BlockingIOError:
                 time.sleep(0.005)
