@@ -98,14 +98,10 @@ class Launcher:
         self.start()
         self.asked = True
         assert self.channel is not None
-        ours, theirs = pair()
         try:
-            self.channel.send(message, (theirs.fileno(), *fds))
+            return ask_fork(self.channel, message, fds)
         except Closed:
             raise RuntimeFault("cannot reach the launcher: it has died", _errors_hint(self.roots)) from None
-        finally:
-            theirs.close()
-        return ours
 
     def close(self) -> None:
         """Let it go and reap it."""
@@ -115,6 +111,19 @@ class Launcher:
             if not self.asked:  # it may still be importing, for nothing
                 os.kill(self.pid, SIGKILL)
             os.waitpid(self.pid, 0)
+
+
+def ask_fork(channel: Channel, message: Message, fds: tuple[int, ...] = ()) -> Channel:
+    """Ask a launcher or a helper to fork something; the channel to it. Raises Closed when nobody is there."""
+    ours, theirs = pair()
+    try:
+        channel.send(message, (theirs.fileno(), *fds))
+    except Closed:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return ours
 
 
 def _clean_environment() -> dict[str, str]:

@@ -54,7 +54,7 @@ def execute(engine: Engine, plan: Plan, reporter: Reporter, workers: int = 0) ->
     """Tell the warnings, then do the steps. Raises the first error of a step, or Interrupted."""
     tell(plan, reporter)
     if any(isinstance(step.action, BOOTING) for step in plan.steps):
-        engine.warm_up()
+        engine.warm_up(plan.project)
     results = Executor(engine, reporter, workers=workers).run(plan)
     results.check()
     return results

@@ -93,10 +93,8 @@ def _perform(parsed: Parsed, environ: Mapping[str, str], timings: Timings) -> in
     from compose.cli.session import Session
 
     name = _MODULES.get(parsed.command, parsed.command.replace(" ", "_"))
-    session = Session(parsed.shared, environ, timings)
-    if name == "run":  # it always makes a container: the launcher boots while we import
-        session.warm_up(certain=True)
     module = __import__(f"compose.cli.commands.{name}", fromlist=["run"])
+    session = Session(parsed.shared, environ, timings)
     timings.mark("imports")
     try:
         code = module.run(session, module.Options(**parsed.values))

@@ -117,15 +117,13 @@ class Session:
             raise UsageError(f"cannot use COMPOSE_PARALLEL_LIMIT={text}", hint="it must be a number")
         return max(0, int(text or 0))
 
-    def warm_up(self, *, certain: bool = False) -> None:
+    def warm_up(self) -> None:
         """For commands that may create containers: let the launcher boot while we load and plan.
 
-        It does so at once if the files must be read, and after a memo was found if nothing of the project seems to run.
-        Else there may be nothing to do: the plan will say. ``certain``: there will be.
+        It does so at once if the files must be read, and after a memo was found if nothing of the project runs: else
+        the project's helper can fork what is needed.
         """
         self._warm = not self.shared.dry_run
-        if certain:
-            self._start_early()
 
     def _start_early(self) -> None:
         if self._warm:

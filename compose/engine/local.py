@@ -62,16 +62,19 @@ class LocalEngine:
         self.launcher = containers.Launcher(roots, HELPER)
         self.lock = threading.Lock()
         self.channels: dict[str, Channel] = {}  # to shims that we had forked
-        self.helped: set[str] = set()
+        self.helpers: dict[str, Channel | None] = {}  # by directory: to those that ran before us
+        self.helped: set[str] = set()  # projects that our launcher gave a helper
         self.removed = False
         self.note: Callable[[str], None] = lambda _text: None  # where remarks to the user go
         self._store: Store | None = None
         self._joiner: Joiner | None = None
 
-    def warm_up(self) -> None:
-        """Start the launcher now, while the command still imports and parses."""
+    def warm_up(self, project: str = "") -> None:
+        """Start the launcher now, while the command still imports and plans; needless where the helper runs."""
         containers.make_roots(self.roots)
-        self.launcher.start()
+        with self.lock:
+            if not project or self._helper(project_run_dir(self.roots, project)) is None:
+                self.launcher.start()
 
     @property
     def store(self) -> Store:
@@ -96,8 +99,9 @@ class LocalEngine:
 
     def close(self) -> None:
         """Let go of the launcher and the connections; start emptying the trash."""
-        for channel in self.channels.values():
-            channel.close()
+        for channel in (*self.channels.values(), *self.helpers.values()):
+            if channel is not None:
+                channel.close()
         self.channels.clear()
         self.launcher.close()
         if self.removed:
@@ -178,7 +182,7 @@ class LocalEngine:
     def _boot(self, ident: str, project: str) -> None:
         """Have a shim forked for the bundle, and wait until its container is ready to start."""
         containers.dismiss(self.roots, ident)
-        channel = self._ask_launcher({"op": "create", "id": ident}, project)
+        channel = self._fork({"op": "create", "id": ident}, project)
         with self.lock:
             old = self.channels.pop(ident, None)
         if old is not None:
@@ -191,14 +195,29 @@ class LocalEngine:
         with self.lock:
             self.channels[ident] = channel
 
-    def _ask_launcher(self, message: dict[str, Any], project: str, fds: tuple[int, ...] = ()) -> Channel:
-        """One launcher serves the command; the project's helper comes before its first shim."""
+    def _fork(self, message: dict[str, Any], project: str, fds: tuple[int, ...] = ()) -> Channel:
+        """Have a shim forked: by the project's helper where it runs, else by our launcher, which starts one first."""
+        directory = project_run_dir(self.roots, project)
         with self.lock:
+            helper = self._helper(directory)
+            if helper is not None:
+                try:
+                    return containers.ask_fork(helper, message, fds)
+                except Closed:
+                    self.helpers[directory] = None
             if project not in self.helped:
-                directory = project_run_dir(self.roots, project)
                 self.launcher.ask({"op": "helper", "dir": directory}).close()
                 self.helped.add(project)
             return self.launcher.ask(message, fds)
+
+    def _helper(self, directory: str) -> Channel | None:
+        """A connection to the helper that ran before this command, if any."""
+        if directory not in self.helpers:
+            try:
+                self.helpers[directory] = Channel.connect(f"{directory}/helper.sock", 5.0)
+            except OSError:
+                self.helpers[directory] = None
+        return self.helpers[directory]
 
     @told
     def prepare_container(self, ident: str) -> None:
@@ -214,7 +233,7 @@ class LocalEngine:
         sockets = self.joiner.new_sockets(ident)
         message = {"op": "adopt", "id": ident, "names": list(sockets)}
         try:
-            channel = self._ask_launcher(message, project, tuple(sockets.values()))
+            channel = self._fork(message, project, tuple(sockets.values()))
         finally:
             for fd in sockets.values():
                 os.close(fd)

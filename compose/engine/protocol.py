@@ -21,8 +21,8 @@ if TYPE_CHECKING:
             """The one look. With ``desired``: also the images, networks and volumes it names. Reads only."""
             ...
 
-        def warm_up(self) -> None:
-            """Processes will be created soon."""
+        def warm_up(self, project: str = "") -> None:
+            """Processes will be created soon, of that project."""
             ...
 
         def settle(self, project: str) -> None:

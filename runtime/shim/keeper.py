@@ -12,7 +12,7 @@ import time
 
 from runtime.messages import Channel, Closed, accept
 from runtime.shim.keeping import take_lock
-from runtime.shim.launcher import fork_shim
+from runtime.shim.launcher import fork_asked, fork_shim
 from runtime.shim.loop import Loop
 from runtime.state import STOPPED
 
@@ -111,6 +111,11 @@ class Keeper:
         operation = message["op"]
         if operation == "hello":
             self._hello(channel, message, fds)
+            return
+        if operation in ("create", "adopt"):  # from a command: we are as good a launcher as any
+            fork_asked(self.roots, self.helper_main, message, fds)
+            for fd in fds:
+                os.close(fd)
             return
         kept = self._kept_by(channel)
         if kept is None:

@@ -57,6 +57,11 @@ def serve(roots: Roots, helper_main: str, message: Message, fds: list[int], chan
     if message["op"] == "helper":
         _ensure_helper(roots, message["dir"], helper_main)
         return
+    fork_asked(roots, helper_main, message, fds)
+
+
+def fork_asked(roots: Roots, helper_main: str, message: Message, fds: list[int]) -> None:
+    """Fork the shim that a message asks for: the first descriptor leads to who asked, the others are to be held."""
     adopt = message["op"] == "adopt"
     held = dict(zip(message.get("names", ()), fds[1:]))
     fork_shim(roots, message["id"], helper_main, keep=(fds[0],), adopt=adopt, held=held, reply_fd=fds[0])

@@ -84,7 +84,7 @@ class FakeEngine:
 
     # the Engine
 
-    def warm_up(self) -> None:
+    def warm_up(self, project: str = "") -> None:
         self.is_warm = True
 
     def settle(self, project: str) -> None:

@@ -53,6 +53,7 @@ class Options:
 def run(session: Session, options: Options) -> int:
     refuse({"build": options.build}, {"build": NO_BUILD})
     check_pull(options.pull)
+    session.warm_up()
     desired = session.desired((options.service,))
     if options.service not in [one.name for one in desired.services]:
         from compose.api.read import check_services
