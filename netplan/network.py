@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 
 from netplan import host, ipam, subnets
@@ -241,8 +242,14 @@ def _teardown(store: Store, rows: list[NetworkRow]) -> None:
     for row in rows:
         foreign.forget(store, row.bridge)
     udp = [port.host_port for endpoint in endpoints for port in endpoint.ports if port.protocol == "udp"]
-    conntrack.forget(store.filter, [endpoint.address for endpoint in endpoints], udp)
-    _delete_links(store, rows)
+    # Both wait in the kernel, one for a walk over all connections, the other for grace periods: they do so together.
+    addresses = [endpoint.address for endpoint in endpoints]
+    forgetting = threading.Thread(target=conntrack.forget, args=(store.filter, addresses, udp))
+    forgetting.start()
+    try:
+        _delete_links(store, rows)
+    finally:
+        forgetting.join()
     with store:
         left = [row for row in rows if nft.has_chain(store.filter, nft.INET4, store.instance, f"nat-{row.bridge}")]
         if left:  # another process built the table again from rows that were still there

@@ -31,6 +31,7 @@ def plan_down(desired: Desired | None, observed: Observed, intent: DownIntent) -
     networks, used = _networks(builder, desired, observed, leaving, staying, bool(intent.services))
     dropped = {network.name for network in networks}
     removed: list[int] = []
+    ended: list[int] = []  # steps after which nothing of a container runs: its network need not wait for its files
     stopped: dict[str, list[int]] = {}
     groups: dict[str, list[ObservedContainer]] = {}
     for container in leaving:
@@ -41,9 +42,10 @@ def plan_down(desired: Desired | None, observed: Observed, intent: DownIntent) -
             stop, remove = _remove(builder, project, container, intent, after, dropped)
             stopped.setdefault(service, []).append(stop or remove)
             removed.append(remove)
+            ended.append(stop or remove)
     for network in networks:
         title = network.labels.get(labels.NETWORK, network.name)
-        builder.add(RemoveNetwork(title, network.name), "no longer used", removed)
+        builder.add(RemoveNetwork(title, network.name), "no longer used", ended)
     for ident in observed.lost if used else ():
         builder.add(Disconnect(ident[:12], Existing(ident)), "its container is gone")
     for name, who in used:
