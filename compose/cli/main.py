@@ -93,8 +93,10 @@ def _perform(parsed: Parsed, environ: Mapping[str, str], timings: Timings) -> in
     from compose.cli.session import Session
 
     name = _MODULES.get(parsed.command, parsed.command.replace(" ", "_"))
-    module = __import__(f"compose.cli.commands.{name}", fromlist=["run"])
     session = Session(parsed.shared, environ, timings)
+    if name in ("up", "create"):
+        session.warm_up(now=True)
+    module = __import__(f"compose.cli.commands.{name}", fromlist=["run"])
     timings.mark("imports")
     try:
         code = module.run(session, module.Options(**parsed.values))

@@ -34,7 +34,7 @@ class Session:
         self.roots: Roots = roots_from_env(dict(environ))
         self._engine: LocalEngine | None = None
         self._desired: Desired | None = None
-        self._warm = False
+        self._warm = self._started = False
         self.progress_mode = self._choice("progress", shared.progress or environ.get("COMPOSE_PROGRESS", ""), PROGRESS)
         self.ansi = self._choice("ansi", shared.ansi or environ.get("COMPOSE_ANSI", ""), ANSI)
 
@@ -117,16 +117,19 @@ class Session:
             raise UsageError(f"cannot use COMPOSE_PARALLEL_LIMIT={text}", hint="it must be a number")
         return max(0, int(text or 0))
 
-    def warm_up(self) -> None:
-        """For commands that may create containers: let the launcher boot while we load and plan.
+    def warm_up(self, *, now: bool = False) -> None:
+        """For commands that may create containers: let the launcher boot while we import, load and plan.
 
-        It does so at once if the files must be read, and after a memo was found if nothing of the project runs: else
-        the project's helper can fork what is needed.
+        ``now``: for ``up``, which mostly needs it. Else as soon as files must be read, and after a memo was found if
+        nothing of the project runs: where something does, its helper forks what is needed.
         """
         self._warm = not self.shared.dry_run
+        if now:
+            self._start_early()
 
     def _start_early(self) -> None:
-        if self._warm:
+        if self._warm and not self._started:
+            self._started = True
             self.engine.warm_up()
             self.timings.mark("launcher")
 

@@ -29,7 +29,6 @@ class Options:
 def run(session: Session, options: Options) -> int:
     refuse({"build": options.build}, {"build": NO_BUILD})
     check_pull(options.pull)
-    session.warm_up()
     desired = session.desired(options.services)
     request = UpOptions(
         services=options.services,
