@@ -179,6 +179,7 @@ def test_sigterm_is_an_interrupt(
 
     monkeypatch.setattr(version, "run", wait)
     terminate, interrupt = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    main._take_sigterm_as_sigint()  # as the console script does
     try:
         if ignored:  # as a shell does for what it starts in the background
             signal.signal(signal.SIGINT, signal.SIG_IGN)
