@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService
-    from netplan.spec import EndpointSpec
+    from netplan.spec import Endpoint, EndpointSpec
     from netplan.store import Store
     from runtime.container import Container
     from runtime.paths import Roots
@@ -65,11 +65,11 @@ class Joiner:
         netns = os.open(f"/proc/{one.state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             with self.turn:  # the kernel does one at a time; waiting for it there would burn a processor
-                _endpoint, reserved = endpoints.attach(self.store, spec, netns)
+                endpoint, reserved = endpoints.attach(self.store, spec, netns)
             self._hold(ident, netns, {f"port:{spec.network}:{index}": fd for index, fd in enumerate(reserved)})
         finally:
             os.close(netns)
-        self.write_hosts(ident)
+        self.write_hosts(ident, endpoint if len(service.networks) == 1 else None)
 
     def _endpoint_spec(
         self, desired: Desired, service: DesiredService, one: Container, network: str, aliases: bool
@@ -131,10 +131,14 @@ class Joiner:
         others = containers.list_containers(self.roots)
         return any(one.info.get("network_of") == ident and one.state.status in ACTIVE for one in others)
 
-    def write_hosts(self, ident: str) -> None:
-        """The container's /etc/hosts: extra hosts and its addresses now; ``host-gateway`` is its first gateway."""
+    def write_hosts(self, ident: str, only: Endpoint | None = None) -> None:
+        """The container's /etc/hosts: extra hosts and its addresses now; ``host-gateway`` is its first gateway.
+
+        ``only``: its one endpoint, where that is known; else they are looked up.
+        """
         spec = containers.read_spec(self.roots, ident)
-        rows = sorted(endpoints.endpoints(self.store, container=ident), key=lambda row: row.interface)
+        rows = [only] if only is not None else endpoints.endpoints(self.store, container=ident)
+        rows.sort(key=lambda row: row.interface)
         gateway = next((row.gateway for row in rows if row.gateway), "127.0.0.1")
         extra = tuple((name, gateway if where == HOST_GATEWAY else where) for name, where in spec.extra_hosts)
         text = containers.hosts_text(replace(spec, extra_hosts=extra), tuple(row.address for row in rows))

@@ -13,7 +13,7 @@ from runtime.messages import Channel, Closed, accept, listen
 from runtime.shim.attach import Attached
 from runtime.signals import SIGKILL, SIGTERM, signal_number
 from runtime.spec import Process, Rlimit
-from runtime.state import ALIVE, RUNNING, STOPPED
+from runtime.state import ALIVE, CREATED, RUNNING, STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ class Control:
         """Keep descriptors (DNS sockets, port reservations) as long as the container's network lives."""
         for name, fd in zip(message["names"], fds):
             self.shim.keeping.hold(name, fd)
-        self.shim.keeping.offer()
+        if self.shim.state.status != CREATED:  # else with the start
+            self.shim.keeping.offer()
         return {"ok": True}
 
     def op_held(self, _channel: Channel, _message: Message, _fds: list[int]) -> Message:

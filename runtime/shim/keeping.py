@@ -13,7 +13,7 @@ import os
 
 from runtime.messages import Channel, Closed, listen
 from runtime.record import EMPTY
-from runtime.state import STOPPED
+from runtime.state import CREATED, STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ class Keeping:
             self.shim.loop.later(RETRY, self.connect)
             return
         self.shim.loop.watch(self.channel.fileno(), self._readable)
-        self.offer()
+        if self.shim.state.status == CREATED:  # it dies with us: nothing is worth holding before its start
+            self._hello({})
+        else:
+            self.offer()
 
     def offer(self) -> None:
         """Send duplicates of everything to the helper."""
@@ -130,6 +133,9 @@ class Keeping:
             everything["netns"] = self.shim.netns
         if self.shim.pidfd >= 0:
             everything["pidfd"] = self.shim.pidfd
+        self._hello(everything)
+
+    def _hello(self, everything: Mapping[str, int]) -> None:
         names = list(everything)
         status = self.shim.state.status
         for start in range(0, max(len(names), 1), 200):

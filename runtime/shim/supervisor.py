@@ -209,6 +209,7 @@ class Supervisor:
 
     def _exec(self) -> None:
         assert self.spawned is not None
+        self.keeping.offer()  # from the first moment of its life the container has a second holder
         self.spawned.start()
         self.began = time.monotonic()
         self.publish(
@@ -223,7 +224,6 @@ class Supervisor:
             failing_streak=0,
         )
         write_json(self.bundle.last, self.state.__dict__)
-        self.keeping.offer()
         self.probes.start()
 
     def _failed_to_start(self, failure: StartFailed) -> None:

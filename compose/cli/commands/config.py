@@ -50,7 +50,8 @@ def _selected(project: Project, names: tuple[str, ...]) -> Project:
     for name in wanted:
         if name not in project.services:
             raise UsageError(f"no such service: {name}", hint=f"services: {', '.join(project.services)}")
-        wanted += [other for other in project.services[name].depends_on or () if other not in wanted]
+        edges = project.services[name].depends_on or ()  # a profile may have left out an optional one
+        wanted += [other for other in edges if other not in wanted and other in project.services]
     services = {name: service for name, service in project.services.items() if name in wanted}
     return project.model_copy(update={"services": services})
 
