@@ -88,6 +88,7 @@ def leave_parent(box: Entry) -> None:
     task.prctl(task.PR_SET_PDEATHSIG, proc.SIGKILL)
     for number in box.ignored:
         _signal.signal(number, _signal.SIG_DFL)
+    task.reset_library_signals()
     os.setsid()
     os.umask(0)
 

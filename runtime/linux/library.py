@@ -28,8 +28,8 @@ POINTER = ctypes.c_void_p
 # Numbers of the calls that have no wrapper in every C library of 2022 and differ by machine; from 424 on all machines
 # share one table (asm-generic/unistd.h).
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "seccomp": 317, "prlimit64": 302},
-    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "seccomp": 277, "prlimit64": 261},
+    "x86_64": {"pivot_root": 155, "capset": 126, "keyctl": 250, "seccomp": 317, "prlimit64": 302, "rt_sigaction": 13},
+    "aarch64": {"pivot_root": 41, "capset": 91, "keyctl": 219, "seccomp": 277, "prlimit64": 261, "rt_sigaction": 134},
 }
 NUMBERS = {
     "pidfd_send_signal": 424,

@@ -23,6 +23,7 @@ _capset = syscall("capset", POINTER, POINTER)
 _keyctl = syscall("keyctl", LONG, TEXT)
 _seccomp = syscall("seccomp", LONG, LONG, POINTER)
 _prlimit = syscall("prlimit64", LONG, LONG, POINTER, POINTER)
+_sigaction = syscall("rt_sigaction", LONG, POINTER, POINTER, LONG)
 _sethostname = wrapper("sethostname", TEXT, LONG)
 _setdomainname = wrapper("setdomainname", TEXT, LONG)
 
@@ -37,12 +38,20 @@ class _FilterProgram(ctypes.Structure):
 
 _header = (ctypes.c_uint32 * 2)(_CAP_VERSION, 0)
 _sets = (ctypes.c_uint32 * 6)()
+_default = (ctypes.c_uint64 * 4)()  # SIG_DFL, no flags, no mask
 _limit = _Limit()
 _old_limit = _Limit()
 
 
 def prctl(option: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0) -> int:
     return _prctl(option, a, b, c, d)
+
+
+def reset_library_signals() -> None:
+    """Default dispositions for the two signals that the C library keeps to itself. Its posix_spawn(3) leaves them
+    ignored in what it starts (make starts everything so), and its sigaction(3) refuses to touch them."""
+    for number in (32, 33):
+        _sigaction(number, _default, None, 8)
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
