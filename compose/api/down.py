@@ -36,6 +36,7 @@ def down(engine: Engine, desired: Desired | None, options: DownOptions, reporter
         plan = plan_down(desired, engine.observe(project, desired), down_intent(options))
         results = execute(engine, plan, reporter, options.workers)
         if not options.services:
+            engine.forget(project)
             lock.remove_at_end()
     return Outcome(plan, results)
 

@@ -128,6 +128,15 @@ class LocalEngine:
 
             repair(self.store, project)
 
+    @told
+    def forget(self, project: str) -> None:
+        from runtime.shim.keeping import clear_stale
+
+        helper = self.helpers.pop(project_run_dir(self.roots, project), None)
+        if helper is not None:
+            helper.close()
+        clear_stale(project_run_dir(self.roots, project))
+
     # -- networks and volumes
 
     @told

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
             """Before a converging verb looks: clear what killed commands left half-made, put back what others took."""
             ...
 
+        def forget(self, project: str) -> None:
+            """After the last of a project: clear what killed processes left of it."""
+            ...
+
         # networks and volumes
         def create_network(self, project: str, network: DesiredNetwork) -> None: ...
         def remove_network(self, name: str) -> None:

@@ -63,6 +63,24 @@ def take_lock(directory: str) -> int:
         os.close(lock)
 
 
+def clear_stale(directory: str) -> None:
+    """Remove what a killed helper left in its directory. A living one, even if it is about to leave, does so itself."""
+    path = f"{directory}/helper.sock"
+    if not os.path.exists(path) and not os.path.exists(f"{directory}/helper.lock"):
+        return
+    lock = take_lock(directory)
+    try:
+        Channel.connect(path).close()
+    except OSError:
+        for name in ("helper.sock", "helper.lock"):
+            try:
+                os.unlink(f"{directory}/{name}")
+            except FileNotFoundError:
+                pass
+    finally:
+        os.close(lock)
+
+
 class Keeping:
     """What this shim holds, and its connection to the helper."""
 

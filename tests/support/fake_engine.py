@@ -87,6 +87,9 @@ class FakeEngine:
     def warm_up(self, project: str = "") -> None:
         self.is_warm = True
 
+    def forget(self, project: str) -> None:
+        self.forgotten = project
+
     def settle(self, project: str) -> None:
         self.settled = project
 
