@@ -15,14 +15,16 @@ from runtime import sealing
 from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.messages import Channel, Closed, pair
 from runtime.paths import Bundle, Roots, containers_dir, trash_dir
-from runtime.record import EMPTY, record
+from runtime.record import EMPTY, record, replace
 from runtime.signals import SIGKILL
 from runtime.spec import ContainerSpec, decode, encode
 from runtime.state import (
     ACTIVE,
+    CREATING,
     STOPPED,
     State,
     boot_id,
+    is_alive,
     read_json,
     read_state,
     start_time,
@@ -383,6 +385,20 @@ def delete(roots: Roots, ident: str) -> None:
     _remove_run(bundle)
 
 
+def settled_state(roots: Roots, ident: str, wait: float = 10.0) -> State:
+    """The state, once a shim that is still creating (for a command that was killed) has finished or died."""
+    import time
+
+    bundle, give_up = Bundle(roots, ident), time.monotonic() + wait
+    while True:
+        state = read_state(bundle, boot_id())
+        if state.status != CREATING or not state.shim_pid:
+            return state
+        if not is_alive(state.shim_pid, state.shim_start_time) or time.monotonic() > give_up:
+            return replace(state, status=STOPPED)
+        time.sleep(0.005)  # it has no control socket yet that one could wait on
+
+
 def dismiss(roots: Roots, ident: str) -> None:
     """Have the shim of an ended container leave now, if it still lingers, and wait until it has."""
     try:
@@ -390,8 +406,8 @@ def dismiss(roots: Roots, ident: str) -> None:
     except OSError:
         return
     try:
-        channel.ask({"op": "delete"})
-        channel.receive()  # its end
+        if "error" not in channel.ask({"op": "delete"})[0]:
+            channel.receive()  # its end
     except (Closed, OSError):
         pass
     channel.close()

@@ -185,7 +185,7 @@ class LocalEngine:
             wanted = Wanted(desired, service, number, ident, name, replaces, dict(overrides or {}), dict(shares))
             for path in write_bundle(self.roots, wanted, self.environ):
                 self.note(f"created directory {path}: it is the source of a bind mount of {service.name}")
-        if read_state(bundle, boot_id()).status not in ACTIVE:
+        if containers.settled_state(self.roots, ident).status not in ACTIVE:
             self._boot(ident, desired.project)
 
     def _boot(self, ident: str, project: str) -> None:
@@ -230,7 +230,7 @@ class LocalEngine:
 
     @told
     def prepare_container(self, ident: str) -> None:
-        if read_state(Bundle(self.roots, ident), boot_id()).status not in ACTIVE:
+        if containers.settled_state(self.roots, ident).status not in ACTIVE:
             self._boot(ident, self._project_of(ident))
 
     @told
@@ -286,7 +286,7 @@ class LocalEngine:
 
     @told
     def stop_container(self, ident: str, timeout: float | None = None) -> None:
-        state = read_state(Bundle(self.roots, ident), boot_id())
+        state = containers.settled_state(self.roots, ident)
         if state.status == STOPPED:
             return
         if state.shim_pid == 0:
@@ -307,7 +307,7 @@ class LocalEngine:
 
     @told
     def remove_container(self, ident: str, *, volumes: bool = False, force: bool = False) -> None:
-        if force:
+        if force or containers.settled_state(self.roots, ident).status == CREATED:
             self.stop_container(ident, 0)
         channel = self.channels.pop(ident, None)
         if channel is not None:
