@@ -153,13 +153,21 @@ class Keeper:
                 self._forget(kept)
             else:
                 self._revive(kept)
-        if not self.channels:
+        self._leave_soon()
+
+    def _leave_soon(self) -> None:
+        if not self._is_needed():
             self.loop.later(IDLE, self._maybe_leave)
+
+    def _is_needed(self) -> bool:
+        """Whether somebody is connected, or a dead shim's successor is still on its way."""
+        return bool(self.channels or self.kept)
 
     def _forget(self, kept: Kept) -> None:
         del self.kept[kept.ident]
         kept.drop(list(kept.fds))
         self.services.gone(kept.ident)
+        self._leave_soon()
 
     def _revive(self, kept: Kept) -> None:
         """The shim died without farewell: fork a new one that takes over."""
@@ -191,12 +199,12 @@ class Keeper:
 
     def _maybe_leave(self) -> None:
         """End when nobody is connected and nobody knocks, under the lock that those who fork helpers take."""
-        if self.channels:
+        if self._is_needed():
             return
         lock = take_lock(self.directory)
         try:
             self._accept(0)
-            if self.channels:
+            if self._is_needed():
                 return
             for name in ("helper.sock", "helper.lock"):
                 _unlink(f"{self.directory}/{name}")
