@@ -40,7 +40,7 @@ if TYPE_CHECKING:
             ...
 
 
-IDLE = 0.1  # seconds without any shim before the helper ends
+IDLE = 0.02  # seconds without any shim before the helper ends
 FIRST_PATIENCE = 20.0
 ATTEMPTS = 20  # new shims for one container within WINDOW seconds; beyond, each waits for PAUSE
 WINDOW = 10.0

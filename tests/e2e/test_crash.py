@@ -13,7 +13,7 @@ import pytest
 
 from compose.plan.actions import ACTIONS
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import Project, execute
+from tests.support.cli import Project, eventually, execute
 
 pytestmark = pytest.mark.root
 
@@ -69,6 +69,8 @@ def scenario_restart(app: Project) -> tuple[str, ...]:
 def scenario_adopt(app: Project) -> tuple[str, ...]:
     """An up that finds running containers without their shims."""
     app.up()
+    projects = f"{app.machine.run}/projects"  # helpers of earlier projects are still taking their directories away
+    eventually(lambda: os.listdir(projects) == [app.name], 5, "no other project")
     app.machine.kill_ours()
     return UP
 
