@@ -312,15 +312,24 @@ class LocalEngine:
         channel = self.channels.pop(ident, None)
         if channel is not None:
             channel.close()
-        anonymous: dict[str, str] = {}
-        if volumes:
-            from compose.engine.making import anonymous_volumes
-
-            anonymous = anonymous_volumes(self.roots, ident)
+        one = containers.read_container(self.roots, ident)
+        mounts = one.info.get("mounts", ()) if one is not None else ()
         containers.delete(self.roots, ident)
         self.removed = True
-        for name in anonymous.values():
-            self.remove_volume(name)
+        for kind, name, _target in mounts:
+            if kind == "anonymous" and volumes:
+                self.remove_volume(name)
+            elif kind == "volume":
+                self._release_volume(name)
+
+    def _release_volume(self, name: str) -> None:
+        """Unmount a volume's own file system (tmpfs, nfs) with the last container that uses it."""
+        from runtime import volumes
+
+        for one in containers.list_containers(self.roots):
+            if any(row[0] == "volume" and row[1] == name for row in one.info.get("mounts", ())):
+                return
+        volumes.release(self.roots, name)
 
     @told
     def rename_container(self, ident: str, name: str) -> None:

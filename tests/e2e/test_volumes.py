@@ -183,3 +183,23 @@ def test_a_changed_secret_reaches_the_container(project: MakeProject) -> None:
     app.up()
     assert app.sh("a", "cat /run/secrets/password") == "changed"
     assert app.steps() == []
+
+
+def test_a_volume_with_a_file_system_of_its_own_is_unmounted_with_its_last_container(project: MakeProject) -> None:
+    service = "image: IMAGE, command: [sleep, '1000'], stop_signal: SIGKILL, volumes: ['scratch:/t']"
+    options = "{type: tmpfs, device: tmpfs, o: size=1m}"
+    app = project(
+        f"services:\n  a: {{{service}}}\n  b: {{{service}}}\nvolumes:\n  scratch: {{driver_opts: {options}}}\n"
+    )
+    app.up()
+    app.sh("a", "echo shared > /t/x")
+    assert app.sh("b", "cat /t/x") == "shared"
+
+    def mounted() -> bool:
+        with open("/proc/self/mountinfo") as file:
+            return f"{app.name}_scratch" in file.read()
+
+    app.run("rm", "-sf", "a")
+    assert mounted()
+    app.run("down")
+    assert not mounted()
