@@ -119,6 +119,7 @@ class LocalEngine:
     @told
     def settle(self, project: str) -> None:
         self.removed |= containers.sweep_staging(self.roots)
+        _remove_empty(f"{self.roots.run}/projects")
         if _has_half_made(f"{self.roots.state}/volumes"):
             from runtime import volumes
 
@@ -367,6 +368,19 @@ class LocalEngine:
         from compose.engine.waiting import wait_until
 
         wait_until(self.roots, idents, condition, timeout)
+
+
+def _remove_empty(directory: str) -> None:
+    """Remove the empty directories in one: what a helper that was killed while leaving could not."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            os.rmdir(f"{directory}/{name}")
+        except OSError:
+            pass  # in use
 
 
 def _has_half_made(directory: str) -> bool:
