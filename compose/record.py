@@ -78,11 +78,6 @@ def replace(obj, **changes):
     return type(obj)(**{**obj.__dict__, **changes})
 
 
-def fields_of(cls):
-    """The field names of a record class or instance, in order."""
-    return cls.__match_args__
-
-
 def to_plain(value):
     """Records, tuples and mappings as dicts and lists that ``json.dumps`` takes."""
     if hasattr(value, "__match_args__") and hasattr(value, "_defaults"):

@@ -449,8 +449,3 @@ def empty_trash(roots: Roots) -> None:
     script = 'cd "$1" && exec nice -n 19 rm -rf -- ./*'
     argv = ["sh", "-c", script, "sh", trash_dir(roots)]
     os.posix_spawn("/bin/sh", argv, {"PATH": "/usr/bin:/bin"}, file_actions=null, setsid=True)
-
-
-def resolve_text(roots: Roots, ident: str, text: str) -> None:
-    """Replace the container's /etc/resolv.conf in place."""
-    overwrite(Bundle(roots, ident).resolv_conf, text)

@@ -82,30 +82,6 @@ def start_time(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def zombie_status(pid: int) -> int | None:
-    """Exit code of a process that nobody has reaped yet (field 52 of its stat), or None. Needs ptrace access."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        text = os.read(fd, 1024)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    fields = text[text.rindex(b")") + 2 :].split()
-    if fields[0] != b"Z" or len(fields) < 50:
-        return None
-    return exit_code(int(fields[49]))
-
-
-def exit_code(status: int) -> int:
-    """A wait(2) status as the shell shows it: the code, or 128 plus the signal."""
-    signal = status & 0x7F
-    return 128 + signal if signal else status >> 8 & 0xFF
-
-
 def is_alive(pid: int, started: int) -> bool:
     """Whether that very process still runs."""
     return pid > 0 and start_time(pid) == started

@@ -12,13 +12,12 @@ from compose.plan.observed import (
     ObservedVolume,
 )
 from runtime import container as containers
-from runtime.errors import NotFound, RuntimeFault
+from runtime.errors import NotFound
 from runtime.state import ACTIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from compose.plan.desired import Desired
     from netplan.spec import Endpoint
@@ -162,11 +161,3 @@ def _images(roots: Roots, desired: Desired | None) -> tuple[ObservedImage, ...]:
                 continue
             found[service.image] = ObservedImage(service.image, image.digest, image.config)
     return tuple(found.values())
-
-
-def config_of(roots: Roots, ident: str) -> Mapping[str, Any]:
-    """The canonical service config a container was made from. Raises RuntimeFault."""
-    config = containers.read_annotations(roots, ident).get("config")
-    if config is None:
-        raise RuntimeFault(f"cannot read the configuration of container {ident[:12]}", "recreate it")
-    return dict(config)

@@ -8,7 +8,7 @@ a container, compared attribute by attribute, and translated without pydantic. D
 
 from __future__ import annotations
 
-from compose.record import EMPTY, record
+from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,6 +124,3 @@ def _decode(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
     return value
-
-
-NO_CONFIG: Mapping[str, Any] = EMPTY

@@ -11,7 +11,7 @@ import os
 import time
 
 from runtime.messages import Channel, Closed, accept
-from runtime.shim.keeping import take_lock
+from runtime.shim.keeping import remove_files, take_lock
 from runtime.shim.launcher import fork_asked, fork_shim
 from runtime.shim.loop import Loop
 from runtime.state import STOPPED
@@ -206,19 +206,11 @@ class Keeper:
             self._accept(0)
             if self._is_needed():
                 return
-            for name in ("helper.sock", "helper.lock"):
-                _unlink(f"{self.directory}/{name}")
+            remove_files(self.directory)
             _remove_directory(self.directory)
             self.loop.stop()
         finally:
             os.close(lock)
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _remove_directory(path: str) -> None:

@@ -72,13 +72,18 @@ def clear_stale(directory: str) -> None:
     try:
         Channel.connect(path).close()
     except OSError:
-        for name in ("helper.sock", "helper.lock"):
-            try:
-                os.unlink(f"{directory}/{name}")
-            except FileNotFoundError:
-                pass
+        remove_files(directory)
     finally:
         os.close(lock)
+
+
+def remove_files(directory: str) -> None:
+    """The helper's socket and lock. Call with the lock held; who waits for it notices and takes a new one."""
+    for name in ("helper.sock", "helper.lock"):
+        try:
+            os.unlink(f"{directory}/{name}")
+        except FileNotFoundError:
+            pass
 
 
 class Keeping:

@@ -36,7 +36,6 @@ from runtime.state import (
     start_time,
     state_from_plain,
     write_json,
-    zombie_status,
 )
 
 TYPE_CHECKING = False
@@ -296,7 +295,7 @@ class Supervisor:
         self.loop.forget(self.pidfd)
         code = proc.exit_status(self.pidfd, self.is_parent)
         if code is None:
-            code = zombie_status(self.state.pid)
+            code = proc.zombie_status(self.state.pid)
         os.close(self.pidfd)
         self.pidfd = -1
         self.spawned = None
