@@ -42,6 +42,18 @@ def write_tar(parent: int, name: bytes, as_name: bytes, out: BinaryIO) -> None:
     out.write(END)
 
 
+def write_root(root: int, out: BinaryIO) -> None:
+    """Write everything below a root directory, under names without a leading slash, as ``docker export`` does."""
+    writer = _Writer(out)
+    fd = open_directory(b".", root)
+    try:
+        for child in sorted(os.fsencode(found) for found in os.listdir(fd)):
+            writer.add(fd, child, child)
+    finally:
+        os.close(fd)
+    out.write(END)
+
+
 class _Writer:
     def __init__(self, out: BinaryIO) -> None:
         self._out = out

@@ -192,6 +192,16 @@ def detached_root(spec: ContainerSpec, bundle: Bundle) -> int:
         raise RuntimeFault(f"cannot open the files of container {bundle.id[:12]}: {error.strerror}") from error
 
 
+def files_view(spec: ContainerSpec, bundle: Bundle) -> int:
+    """A read-only view of a container's files as a detached mount, running or not: what its image and its writes make,
+    without volumes, /proc and the like. Its upper directory is one more lower layer here. Raises RuntimeFault."""
+    written = (bundle.upper,) if os.path.isdir(bundle.upper) else ()
+    try:
+        return overlay((*written, *spec.rootfs.layers), "", "", volatile=False)
+    except OSError as error:
+        raise RuntimeFault(f"cannot open the files of container {bundle.id[:12]}: {error.strerror}") from error
+
+
 # -- the interpreter
 
 

@@ -191,6 +191,7 @@ def _ps_row(container: ObservedContainer, now: float, full: bool) -> Row:
         "Health": container.health,
         "ID": container.id if full else container.id[:12],
         "Image": image_of(container),
+        "Label": lambda key: container.labels.get(key, ""),  # for templates: {{.Label "a.b"}}
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(container.labels.items())),
         "LocalVolumes": str(sum(kind == "volume" for kind, _, _ in container.mounts)),
         "Mounts": ",".join(source for _, source, _ in container.mounts if source),

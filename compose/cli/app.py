@@ -41,7 +41,7 @@ COMMANDS: dict[str, Declaration] = {
                 look.top,
                 look.port,
             ),
-            *(look.images, look.ls, look.version, look.doctor),
+            *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
         )
     },
     "image ls": look.image_ls,

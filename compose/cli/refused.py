@@ -1,18 +1,14 @@
-"""Commands that docker compose has and pycompose does not have yet, each with what to do meanwhile."""
+"""Commands that docker compose has and pycompose does not have yet, each with the reason or what to do meanwhile."""
 
 from __future__ import annotations
 
 REFUSED = {
-    "alpha": "",
-    "bridge": "",
+    "alpha": "its experiments have become commands of their own: scale, watch, up --dry-run",
+    "bridge": "it needs docker's transformer images",
     "build": "make the image elsewhere, then: docker save IMAGE | pycompose load -i -",
-    "commit": "",
-    "events": "",
-    "export": "copy files out with: pycompose cp SERVICE:PATH -",
-    "publish": "",
+    "commit": "make an image of the whole file system: pycompose export SERVICE | pycompose import - NAME",
+    "publish": "share the Compose file itself; pycompose reads no file from a registry",
     "pull": "load images from an archive: pycompose load -i FILE",
     "push": "",
-    "stats": "",
-    "volumes": "names of the file's volumes: pycompose config --volumes",
     "watch": "",
 }

@@ -14,10 +14,11 @@ from compose.errors import EngineError
 from compose.record import EMPTY
 from netplan.errors import NetworkFault
 from runtime import container as containers
+from runtime import events
 from runtime.errors import NotFound, RuntimeFault, StartFailed
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle, Roots, project_run_dir
-from runtime.state import ACTIVE, CREATED, STOPPED, boot_id, read_state
+from runtime.state import ACTIVE, CREATED, STOPPED, boot_id, read_json, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class LocalEngine:
             wanted = Wanted(desired, service, number, ident, name, replaces, dict(overrides or {}), dict(shares))
             for path in write_bundle(self.roots, wanted, self.environ):
                 self.note(f"created directory {path}: it is the source of a bind mount of {service.name}")
+            made = read_json(bundle.labels)
+            events.tell(self.roots, ident, "create", name=made["name"], labels=made["labels"])
         if containers.settled_state(self.roots, ident).status not in ACTIVE:
             self._boot(ident, desired.project)
 
@@ -317,6 +320,8 @@ class LocalEngine:
         mounts = one.info.get("mounts", ()) if one is not None else ()
         containers.delete(self.roots, ident)
         self.removed = True
+        if one is not None:
+            events.tell(self.roots, ident, "destroy", name=one.name, labels=dict(one.labels))
         for kind, name, _target in mounts:
             if kind == "anonymous" and volumes:
                 self.remove_volume(name)

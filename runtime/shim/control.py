@@ -6,6 +6,7 @@ import _socket
 import os
 import struct
 
+from runtime import events
 from runtime.errors import Conflict, RuntimeFault, StartFailed
 from runtime.exec import spawn_exec
 from runtime.linux import process as proc
@@ -209,10 +210,14 @@ class Control:
                 os.close(fd)
         master = (done.master_fd,) if done.master_fd >= 0 else ()
         self.execs[channel.fileno()] = (channel, done.pidfd)
+        about = {"execID": os.urandom(32).hex()}
+        command = " ".join(message["process"]["args"])
+        for action in ("exec_create", "exec_start"):
+            events.tell(self.shim.roots, self.shim.bundle.id, f"{action}: {command}", about)
         self.reply(channel, {"ok": True, "pid": done.pid}, master)
         for fd in master:
             os.close(fd)
-        self.shim.loop.watch(done.pidfd, lambda _events: self._exec_ended(channel, done.pidfd))
+        self.shim.loop.watch(done.pidfd, lambda _events: self._exec_ended(channel, done.pidfd, about))
 
     def op_signal_exec(self, channel: Channel, message: Message, _fds: list[int]) -> Message | None:
         held = self.execs.get(channel.fileno())
@@ -223,13 +228,15 @@ class Control:
                 pass
         return None
 
-    def _exec_ended(self, channel: Channel, pidfd: int) -> None:
+    def _exec_ended(self, channel: Channel, pidfd: int, about: dict[str, str]) -> None:
         self.shim.loop.forget(pidfd)
         code = proc.exit_status(pidfd, parent=True)
         os.close(pidfd)
+        code = 255 if code is None else code
+        events.tell(self.shim.roots, self.shim.bundle.id, "exec_die", {**about, "exitCode": str(code)})
         if channel.fileno() >= 0:
             self.execs.pop(channel.fileno(), None)
-            self.reply(channel, {"exit": 255 if code is None else code})
+            self.reply(channel, {"exit": code})
 
     # -- what everyone is told
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 
-from runtime import launch
+from runtime import events, launch
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed
 from runtime.linux import process as proc
@@ -67,6 +67,7 @@ class Supervisor:
         self.began = 0.0  # monotonic seconds of the last start
         self.restart_timer: Timer | None = None
         self.kill_timer: Timer | None = None
+        self.stop_asked = False
         self.io = stdio.Stdio(self)
         self.control = control.Control(self)
         self.keeping = keeping.Keeping(self)
@@ -211,6 +212,7 @@ class Supervisor:
         self.keeping.offer()  # from the first moment of its life the container has a second holder
         self.spawned.start()
         self.began = time.monotonic()
+        self.stop_asked = False
         self.publish(
             status=RUNNING,
             started_at=output.timestamp(),
@@ -251,11 +253,14 @@ class Supervisor:
         try:
             proc.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
-            pass
+            return
+        if self.state.status in (RUNNING, PAUSED):
+            events.tell(self.roots, self.bundle.id, "kill", {"signal": str(number)})
 
     def stop(self, number: int, timeout: float | None) -> None:
         """Begin to end the container: the signal now, SIGKILL after ``timeout`` seconds (None: never)."""
         self.state = replace(self.state, manual=True)
+        self.stop_asked = True
         if self.restart_timer is not None:
             self.restart_timer.cancel()
             self._finish(self.state.exit_code)
@@ -371,11 +376,19 @@ class Supervisor:
 
     def publish(self, **changes: object) -> None:
         """Replace the state, on disk and at everyone who listens."""
-        self.state = replace(self.state, **changes)
+        before, self.state = self.state, replace(self.state, **changes)
         if os.path.isdir(self.bundle.run):
             write_json(self.bundle.state, self.state.__dict__)
         self.control.announce(self.state)
         self.keeping.announce(self.state)
+        self._tell(before)
+
+    def _tell(self, before: State) -> None:
+        """The change of state, to the journal."""
+        seconds = time.monotonic() - self.began if self.began else 0.0
+        happened = events.transitions(before, self.state, stopped=self.stop_asked, seconds=seconds)
+        for action, attributes in happened:
+            events.tell(self.roots, self.bundle.id, action, attributes)
 
     def note(self, text: str) -> None:
         """Something that should not happen: kept beside the container for whoever looks into it."""

@@ -114,6 +114,37 @@ def cp(
     """Copy between a container and this machine."""
 
 
+def export(
+    service: Annotated[str, one_service("Whose container.")],
+    output: Annotated[str, opt("--output", "-o", metavar="FILE", help="Write to a file instead of stdout.")] = "",
+    index: Index = 0,
+) -> None:
+    """Write a container's file system as a tar archive."""
+
+
+def events(
+    services: Services = [],
+    json: Annotated[bool, opt("--json", help="An object a line.")] = False,
+    since: Annotated[str, opt("--since", metavar="TIME", help="Past ones, too: 2026-01-02T03:04:05Z, or 5m.")] = "",
+    until: Annotated[str, opt("--until", metavar="TIME", help="End then. As --since.")] = "",
+) -> None:
+    """Show what happens to containers."""
+
+
+def stats(
+    services: Services = [],
+    all: Annotated[bool, opt("--all", "-a", help="Stopped ones, too.")] = False,
+    format: Format = "table",
+    no_stream: Annotated[bool, opt("--no-stream", help="Once, not every second.")] = False,
+    no_trunc: Annotated[bool, opt("--no-trunc", help="Show everything in full.")] = False,
+) -> None:
+    """Show what containers use: CPU, memory, network, disk, processes."""
+
+
+def volumes(services: Services = [], quiet: Quiet = False, format: Format = "table") -> None:
+    """List the project's volumes."""
+
+
 def images(services: Services = [], quiet: Quiet = False, format: Format = "table") -> None:
     """List the images of the project's containers."""
 

@@ -1,15 +1,14 @@
-"""Tables and Go templates: how lists of things reach stdout."""
+"""Tables, JSON and Go templates: how lists of things reach stdout."""
 
 from __future__ import annotations
 
-import json
-import re
-
+from compose.cli.govalues import go_json, printed
 from compose.errors import UsageError
+from compose.record import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     Row = Mapping[str, object]
 
@@ -24,73 +23,62 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], least: int = 10
 
 def json_lines(rows: Sequence[Row]) -> str:
     """One object a line, keys sorted, as ``docker compose ps --format json``."""
-    return "".join(json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
+    return "".join(f"{go_json(dict(sorted(row.items())))}\n" for row in rows)
 
 
 def json_array(rows: Sequence[Row]) -> str:
     """All in one array, as ``docker compose ls --format json``."""
-    return json.dumps(list(rows), ensure_ascii=False, separators=(",", ":")) + "\n"
+    return f"{go_json(list(rows))}\n"
 
 
-def go_template(text: str, rows: Sequence[Row]) -> str:
-    """``{{.Name}}``, ``{{json .Labels}}``, ``{{upper .State}}`` ...; with ``table`` in front, under headers.
+def go_template(text: str, rows: Sequence[Row], headers: Mapping[str, str] = EMPTY) -> str:
+    """``{{.Name}}``, ``{{json .Labels}}`` ...; with ``table`` in front, in columns under ``headers`` (field -> header).
 
-    Raises UsageError for what is not in this subset, and for unknown fields.
+    Raises UsageError for what is no template, and for unknown fields.
     """
-    text = text.replace("\\t", "\t").replace("\\n", "\n")
-    if not text.startswith("table "):
-        return "".join(f"{expand(text, row)}\n" for row in rows)
-    text = text.removeprefix("table ")
-    headers = re.sub(r"\{\{[^}]*?\.(\w+)[^}]*\}\}", lambda match: match[1].upper(), text).split("\t")
-    return table(headers, [expand(text, row).split("\t") for row in rows])
+    from compose.cli.gofunctions import HEADER_FUNCTIONS, Header, Headers, TemplateError
+    from compose.cli.gotemplate import Template
+
+    head, _, body = text.partition(" ")
+    in_columns = head == "table" and bool(body.strip())
+    body = (body if in_columns else text).replace("\\t", "\t").replace("\\n", "\n")
+    try:
+        template = Template(body)
+        lines = [template.execute(row) for row in rows]
+        if in_columns:
+            names = Headers({field: Header(header) for field, header in headers.items()})
+            lines.insert(0, template.execute(names, HEADER_FUNCTIONS))
+    except TemplateError as error:
+        raise UsageError(f"cannot show the format {text}: {error}", hint=error.hint) from None
+    return aligned(line.split("\t") for line in lines) if in_columns else "".join(f"{line}\n" for line in lines)
 
 
-_FUNCTIONS: dict[str, Callable[[object], str]] = {
-    "": lambda value: _text(value),
-    "json": lambda value: json.dumps(value, ensure_ascii=False),
-    "upper": lambda value: _text(value).upper(),
-    "lower": lambda value: _text(value).lower(),
-    "println": lambda value: f"{_text(value)}\n",
-}
-
-
-def expand(text: str, row: Row) -> str:
-    """One row through a template."""
-    return re.sub(r"\{\{(.*?)\}\}", lambda match: _field(match[1].strip(), row), text)
-
-
-def _field(expression: str, row: Row) -> str:
-    match = re.fullmatch(r"(?:(\w+)\s+)?\.(\w*)", expression)
-    function = match[1] or "" if match else ""
-    if match is None or function not in _FUNCTIONS:
-        raise UsageError(
-            f"cannot read the template {{{{{expression}}}}}",
-            hint="known: {{.Field}}, {{json .Field}}, upper, lower, println",
-        )
-    if not match[2]:
-        return _FUNCTIONS[function](dict(row))
-    if match[2] not in row:
-        raise UsageError(f"cannot find the field {match[2]}", hint=f"fields: {', '.join(sorted(row))}")
-    return _FUNCTIONS[function](row[match[2]])
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def aligned(rows: Iterable[Sequence[str]], least: int = 10, gap: int = 3) -> str:
+    """Cells that are followed by another one are as wide as the widest in their column; rows may differ in length."""
+    everything = list(rows)
+    widths: dict[int, int] = {}
+    for row in everything:
+        for column, cell in enumerate(row[:-1]):
+            widths[column] = max(widths.get(column, least), gap + len(cell))
+    return "".join(
+        "".join(cell.ljust(widths[column]) for column, cell in enumerate(row[:-1])) + row[-1] + "\n"
+        for row in everything
+    )
 
 
 def show(
     format: str, rows: Sequence[Row], columns: Sequence[tuple[str, str]], *, lines: bool = False, least: int = 10
 ) -> str:
-    """Rows in the format asked for: ``table``, ``json`` (``lines``: one object a line), or a template.
+    """Rows in the format asked for: ``table``, ``json`` (``lines``: one object a line), or a Go template.
 
-    ``columns``: (header, field) of the table.
+    ``columns``: (header, field) of the table. Raises UsageError.
     """
     if format in ("", "table"):
         return table(
-            [header for header, _ in columns], [[_text(row[field]) for _, field in columns] for row in rows], least
+            [header for header, _ in columns], [[printed(row[key]) for _, key in columns] for row in rows], least
         )
     if format == "json":
         return json_lines(rows) if lines else json_array(rows)
     if "{{" in format:
-        return go_template(format, rows)
+        return go_template(format, rows, {key: header for header, key in columns})
     raise UsageError(f"cannot show the format {format}", hint="formats: table, json, or a Go template")

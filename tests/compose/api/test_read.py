@@ -46,7 +46,7 @@ def with_(**changes: object) -> ObservedContainer:
 def test_a_row_has_the_fields_of_docker_compose() -> None:
     (row,) = read.ps_rows([WEB], NOW)
     assert set(row) == {
-        "Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Labels", "LocalVolumes", "Mounts", "Name", "Names",
+        "Command", "CreatedAt", "ExitCode", "Health", "ID", "Image", "Label", "Labels", "LocalVolumes", "Mounts", "Name", "Names",
         "Networks", "Ports", "Project", "Publishers", "RunningFor", "Service", "Size", "State", "Status",
     }  # fmt: skip
     assert row["Command"] == '"sh -c \'trap exit TE…"'

@@ -1,0 +1,189 @@
+"""The commands that look and copy, on real containers: events, stats, volumes, export, templates."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeProject
+from tests.support.cli import Project, eventually, read_lines
+
+pytestmark = pytest.mark.root
+
+FILE = """
+services:
+  web:
+    image: IMAGE
+    command: ["sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"]
+    volumes: ["data:/data", "/anonymous"]
+    labels: {team.name: blue}
+    ports: ["127.0.0.1::80"]
+  db:
+    image: IMAGE
+    command: ["sleep", "1000"]
+    stop_signal: SIGKILL
+    healthcheck: {test: ["CMD", "true"], interval: 60s}
+    deploy: {replicas: 2}
+volumes: {data: {}, unused: {}}
+"""
+
+
+@pytest.fixture(scope="module")
+def app(module_project: MakeProject) -> Iterator[Project]:
+    one = module_project(FILE)
+    one.up("--wait")
+    yield one
+
+
+# -- events
+
+
+def actions(rows: list[dict[str, object]]) -> list[str]:
+    return [f"{row['service']} {row['action']}" for row in rows]
+
+
+def test_events_json_since_until(project: MakeProject) -> None:
+    app = project(FILE.replace("replicas: 2", "replicas: 1"))
+    app.up("--wait")
+    app.run("exec", "-T", "web", "sh", "-c", "exit 4", code=4)
+    app.run("pause", "db")
+    app.run("unpause", "db")
+    app.run("stop", "-t", "5", "web")
+    app.run("rm", "-fv", "web")
+    rows = [json.loads(line) for line in app.run("events", "--json", "--since", "1m", "--until", "0s").lines]
+    web = [row for row in rows if row["service"] == "web"]
+    expected = ["create", "start", "exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die", "kill", "stop"]
+    assert [row["action"] for row in web] == [*expected, "die", "destroy"]
+    assert {"db pause", "db unpause", "db health_status: healthy"} <= set(actions(rows))
+    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    die, kill, ended = web[-2], web[5], web[4]
+    assert die["attributes"] == {
+        "execDuration": die["attributes"]["execDuration"],
+        "exitCode": "3",
+        "image": "busybox:test",
+        "name": f"{app.name}-web-1",
+        "team.name": "blue",
+    }
+    assert die["type"] == "container" and len(die["id"]) == 64
+    assert kill["attributes"]["signal"] == "15"
+    assert (ended["attributes"]["exitCode"], len(ended["attributes"]["execID"])) == ("4", 64)
+    of_db = app.run("events", "--json", "--since", "1m", "--until", "0s", "db").lines
+    assert {json.loads(line)["service"] for line in of_db} == {"db"}
+    text = app.run("events", "--since", "1m", "--until", "0s", "web").lines[-1]
+    assert f" container destroy {die['id']} (image=busybox:test, name={app.name}-web-1, team.name=blue)" in text
+    assert app.run("events", "--until", "0s").stdout == ""
+
+
+def test_events_follow(app: Project) -> None:
+    child = app.start("events", "--json", "web")
+    watching = iter(read_lines(child.stdout))
+    eventually(lambda: app.sh("web", "echo x") == "x" and child.poll() is None)
+    for line in watching:
+        if json.loads(line)["action"] == "exec_die":
+            break
+    app.run("events", "nope", code=1)
+
+
+# -- stats, volumes
+
+
+def test_stats_no_stream_and_format(app: Project) -> None:
+    lines = app.run("stats", "--no-stream").lines
+    assert lines[0].split()[:3] == ["CONTAINER", "ID", "NAME"]
+    assert [line.split()[1] for line in lines[1:]] == [f"{app.name}-{n}" for n in ("web-1", "db-1", "db-2")]
+    rows = [json.loads(line) for line in app.run("stats", "--no-stream", "--format", "json", "web").lines]
+    assert [row["Name"] for row in rows] == [f"{app.name}-web-1"]
+    assert int(rows[0]["PIDs"]) >= 1 and rows[0]["CPUPerc"].endswith("%") and not rows[0]["MemUsage"].startswith("0B")
+    assert app.run("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "db").lines[0] == f"{app.name}-db-1 1"
+
+
+def test_stats_no_trunc(app: Project) -> None:
+    full = app.run("stats", "--no-stream", "--no-trunc", "--format", "{{.ID}}", "web").stdout.strip()
+    assert full == app.ident("web")
+
+
+def test_stats_all(project: MakeProject) -> None:
+    app = project(FILE)
+    app.run("create", "web")
+    assert app.run("stats", "--no-stream", "--format", "{{.Name}}").stdout == ""
+    row = json.loads(app.run("stats", "--no-stream", "-a", "--format", "json").stdout)
+    assert (row["Name"], row["PIDs"]) == (f"{app.name}-web-1", "0")
+
+
+def test_volumes_quiet_and_format(app: Project) -> None:
+    name = f"{app.name}_data"
+    assert app.run("volumes").lines == ["DRIVER    VOLUME NAME", f"local     {name}"]
+    assert app.run("volumes", "-q").lines == [name]
+    assert app.run("volumes", "-q", "web").lines == [name]
+    assert app.run("volumes", "--quiet", "db").lines == []
+    row = json.loads(app.run("volumes", "--format", "json").stdout)
+    assert (row["Name"], row["Driver"], row["Scope"]) == (name, "local", "local")
+    assert Path(row["Mountpoint"]).is_dir()
+    assert app.run("volumes", "--format", "{{.Name}} {{.Driver}}").lines == [f"{name} local"]
+
+
+# -- export
+
+
+def members(data: bytes) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return {member.name: member for member in archive}
+
+
+def test_export_output(app: Project) -> None:
+    app.sh("web", "echo mine >/root/new; rm /etc/group; echo v >/data/in-the-volume; mkdir -p /opt/d")
+    path = app.dir / "out.tar"
+    assert app.run("export", "--output", str(path), "web").stdout == ""
+    found = members(path.read_bytes())
+    assert {"bin/busybox", "root/new", "opt/d", "data", "proc", "etc/passwd"} <= set(found)
+    assert not [
+        name for name in found if name.startswith(("data/", "proc/", "sys/", "dev/"))
+    ]  # what is mounted is not it
+    assert "etc/group" not in found
+    with tarfile.open(path) as archive:
+        assert archive.extractfile("root/new").read() == b"mine\n"  # type: ignore[union-attr]
+
+
+def test_export_of_a_stopped_container_to_stdout(project: MakeProject) -> None:
+    app = project("services:\n  one:\n    image: IMAGE\n    command: [sh, -c, 'echo kept >/kept']\n")
+    app.up()
+    eventually(lambda: app.row("one")["State"] == "exited")
+    child = app.start("export", "one")
+    assert "kept" in members(child.communicate()[0])
+    assert app.run("export", "one", "-o", "/nowhere/x.tar", code=1).stderr.startswith("cannot")
+
+
+def test_export_index(app: Project) -> None:
+    app.exec("db", "touch", "/second", flags=("--index", "2"))
+    child = app.start("export", "--index", "2", "db")
+    assert "second" in members(child.communicate()[0])
+    assert app.run("export", "--index", "7", "db", code=1).stdout == ""
+
+
+# -- templates
+
+
+def test_ps_format(app: Project) -> None:
+    lines = app.run("ps", "--format", r'table {{.Service}}\t{{upper .State}}\t{{.Label "team.name"}}').lines
+    assert lines == [
+        "SERVICE   STATE     name",
+        "web       RUNNING   blue",
+        "db        RUNNING   ",
+        "db        RUNNING   ",
+    ]
+    shown = app.run("ps", "--format", "{{range .Publishers}}{{.URL}} {{.TargetPort}}{{else}}none{{end}}").lines
+    assert shown == ["127.0.0.1 80", "none", "none"]
+    wrong = app.run("ps", "--format", "{{.Nam}}", code=1)
+    assert wrong.stdout == ""
+    assert "can't evaluate field Nam\n  did you mean .Name?" in wrong.stderr
+
+
+def test_ps_json_is_what_go_writes(app: Project) -> None:
+    line = app.run("ps", "--format", "json", "web").stdout
+    assert r"\u003e80/tcp" in line and "->" not in line
+    assert "Label" not in json.loads(line)
