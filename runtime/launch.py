@@ -107,12 +107,14 @@ def spawn_init(
     stdio: tuple[int, int, int] | None,
     netns_fd: int | None,
     resolve: Callable[[str], int] | None = None,
+    floor: str = "",
 ) -> Spawned:
     """Create the container's init, set up and waiting before exec.
 
     ``stdio``: the child's descriptors 0 to 2; none with a terminal. ``netns_fd``: join this network namespace instead
-    of making one. ``resolve``: the pid of another container by id, for ``container:`` namespaces. Raises RuntimeFault
-    with the step and path that failed; then nothing is left.
+    of making one. ``resolve``: the pid of another container by id, for ``container:`` namespaces. ``floor``: of a build
+    step, what lies below its layers in place of a container's mount points; it also gets no variable HOSTNAME. Raises
+    RuntimeFault with the step and path that failed; then nothing is left.
     """
     opened: list[int] = []
     box = Box()
@@ -123,7 +125,9 @@ def spawn_init(
         box.stdio = stdio
         rules = device_rules(spec, device_nodes(spec))
         prepare_upper(bundle)
-        box.layers = (*spec.rootfs.layers, ensure_skeleton(roots))
+        box.layers = (*spec.rootfs.layers, floor or ensure_skeleton(roots))
+        if floor and not any(word.startswith("HOSTNAME=") for word in spec.process.env):
+            box.env.pop(b"HOSTNAME", None)
         cgroup.begin()
         return _spawn(box, cgroup, flags, pid_namespace, rules)
     finally:

@@ -32,7 +32,7 @@ def remove_image(roots: Roots, reference: str, force: bool, in_use: Callable[[st
 
 def _remove(roots: Roots, text: str, force: bool, in_use: Callable[[str], list[str]] | None) -> list[str]:
     image = resolve(roots, text)
-    if image.snapshots and image.snapshots[0].startswith("builtin/"):
+    if image.snapshots and all(name.startswith("builtin/") for name in image.snapshots):
         raise Conflict(f"cannot remove image {text!r}: it is built in")
     names = [other.reference for other in list_images(roots) if other.digest == image.digest and other.reference]
     by_name = image.reference in names and not is_id(text)
@@ -75,9 +75,11 @@ def _delete(roots: Roots, image: Image) -> list[str]:
 
 
 def collect(roots: Roots) -> list[str]:
-    """Remove the layers that no image has; the caller holds the store's lock exclusively."""
+    """Remove the layers that neither an image nor the build cache has; the caller holds the store's lock exclusively."""
     base = store_dir(roots)
-    needed: set[str] = set()
+    from runtime.build.cache import kept_layers
+
+    needed = kept_layers(roots)
     for directory in ("ids", "refs"):
         for name in os.listdir(f"{base}/{directory}"):
             if name.endswith(".json"):
