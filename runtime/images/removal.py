@@ -75,7 +75,7 @@ def _delete(roots: Roots, image: Image) -> list[str]:
 
 
 def collect(roots: Roots) -> list[str]:
-    """Remove the layers that neither an image nor the build cache has; the caller holds the store's lock exclusively."""
+    """Remove the layers that neither an image nor the build cache has; the store is locked exclusively."""
     base = store_dir(roots)
     from runtime.build.cache import kept_layers
 
