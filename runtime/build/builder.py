@@ -1,0 +1,387 @@
+"""One build from beginning to end: the file, the stages as a graph in threads, the cache, the image and its names."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+
+from runtime.build.cache import Cache, key_of
+from runtime.build.context import Digests, digest_of, open_context, read_ignore
+from runtime.build.copying import Copier
+from runtime.build.errors import BuildFault
+from runtime.build.files_of import find_context, read_dockerfile
+from runtime.build.finishing import write_image
+from runtime.build.instructions import parse
+from runtime.build.output import Output
+from runtime.build.platform import check_platform, native
+from runtime.build.request import StepBegan, StepEnded, Warned
+from runtime.build.running import Machine, Runner
+from runtime.build.select import Pick, entries_of
+from runtime.build.stage import StageBuilder
+from runtime.build.stages import plan_stages
+from runtime.build.state import PROXIES, StageState, state_from_image
+from runtime.images.ingest import Staging
+from runtime.images.merged import Merged
+from runtime.images.store import is_id, resolve, store_dir
+from runtime.tree import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from runtime.build.context import ContextTree
+    from runtime.build.request import BuildRequest, Reporter, Surroundings
+    from runtime.build.stages import PlannedStage
+    from runtime.images.store import Image
+    from runtime.paths import Roots
+
+_WORKERS = 4
+_BUILT_IN_ARGS = frozenset(
+    (
+        "BUILDKIT_INLINE_CACHE",
+        "BUILDKIT_MULTI_PLATFORM",
+        "BUILDKIT_SANDBOX_HOSTNAME",
+        "BUILDKIT_SYNTAX",
+        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+        "BUILDKIT_CACHE_MOUNT_NS",
+        "BUILDKIT_BUILD_NAME",
+        "SOURCE_DATE_EPOCH",
+    )
+)
+
+
+class Builder:
+    """A build of one image. Its methods are also what the steps of stages call."""
+
+    def __init__(
+        self, roots: Roots, request: BuildRequest, reporter: Reporter, surroundings: Surroundings | None = None
+    ) -> None:
+        self.roots = roots
+        self.request = request
+        self.reporter = reporter
+        self.surroundings = surroundings
+        self.consumed: set[str] = set()
+        self.stopped = threading.Event()
+        self.steps = 0
+        self._lock = threading.Lock()
+        self._contexts: dict[str, ContextTree] = {}
+        self._context_pieces: dict[str, str] = {}
+        self._images: dict[str, StageState] = {}
+        self._futures: dict[int, Future[StageState]] = {}
+        self._renewed: set[str] = set()
+        self._current = threading.local()
+
+    def run(self) -> Image:
+        """Build, store and name the image. Raises BuildFault."""
+        if self.request.platform:
+            check_platform(self.request.platform)
+        with Staging(self.roots) as self.staging:
+            self.cache = Cache(self.roots)
+            self.directory, self.dockerfile = find_context(self)
+            data, name = read_dockerfile(self)
+            self.file = parse(data, name)
+            for text in self.file.warnings:
+                self.reporter.emit(Warned(text))
+            self.plan = plan_stages(
+                self.file, self.request.args, self.request.contexts, self.request.target, self.request.platform
+            )
+            self.digests = Digests(self._memo_path())
+            self.machine = self._machine()
+            self.runner = Runner(self.roots, self.machine, self._resolv_conf)
+            try:
+                state = self._build_stages()
+                self.digests.save()
+                self._warn_unused()
+                return write_image(self, state)
+            finally:
+                self.runner.close()
+                if self.surroundings is not None:
+                    self.surroundings.close()
+
+    def _memo_path(self) -> str:
+        if not self.directory:
+            return ""
+        return f"{self.cache.directory}/files-{key_of(os.path.realpath(self.directory))[:24]}.json"
+
+    def _machine(self) -> Machine:
+        request = self.request
+        hostname = request.args.get("BUILDKIT_SANDBOX_HOSTNAME", "")
+        return Machine(
+            request.extra_hosts,
+            request.shm_size,
+            request.memory,
+            request.ulimits,
+            request.cgroup_parent,
+            **({"hostname": hostname} if hostname else {}),
+        )
+
+    def _warn_unused(self) -> None:
+        unused = set(self.request.args) - self.consumed - PROXIES - _BUILT_IN_ARGS
+        unused -= {name for made in self.file.globals for name, _value in made.pairs}
+        if unused:
+            self.reporter.emit(Warned(f"build arguments that no ARG takes: {', '.join(sorted(unused))}"))
+
+    # -- stages
+
+    def _build_stages(self) -> StageState:
+        needed = self.plan.needed
+        if len(needed) == 1:
+            return self._build_stage(needed[0])
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for index in needed:  # what a stage needs has a lower index, so that no worker waits for one not begun
+                self._futures[index] = pool.submit(self._build_stage, index)
+            try:
+                return self._futures[needed[-1]].result()
+            finally:
+                self.stopped.set()
+
+    def stage_result(self, index: int) -> StageState:
+        """A stage when it is done. Raises what it raised."""
+        return self._futures[index].result()
+
+    def _build_stage(self, index: int) -> StageState:
+        try:
+            planned = self.plan.stages[index]
+            if planned.platform:
+                check_platform(planned.platform)
+            state = self._begin(planned)
+            state.complete()
+            fresh = self.request.no_cache or planned.title.lower() in {
+                name.lower() for name in self.request.no_cache_stages
+            }
+            return StageBuilder(self, planned, state, fresh).run()
+        except BaseException:
+            self.stopped.set()
+            raise
+
+    def check_stopped(self) -> None:
+        """Raises BuildFault when another stage has failed."""
+        if self.stopped.is_set():
+            raise BuildFault("cannot go on: another stage has failed", line=-1)
+
+    def _begin(self, planned: PlannedStage) -> StageState:
+        base = planned.base
+        if base.kind == "stage":
+            return self.stage_result(base.index).child()
+        if base.kind == "scratch":
+            state = StageState()
+            state.config["WorkingDir"] = "/"
+            return state
+        if base.kind == "image":
+            return self.image_state(base.name).child()
+        return self._begin_from_context(base.name)
+
+    def _begin_from_context(self, name: str) -> StageState:
+        value = self._context_value(name)
+        if value.startswith("docker-image://"):
+            return self.image_state(value.removeprefix("docker-image://")).child()
+        if value.startswith("oci-layout://"):
+            return self.image_state(self._load_layout(value)).child()
+        if value.startswith("target:"):
+            raise BuildFault(f"cannot use context {name!r}: targets of other files are bake's")
+        raise BuildFault(f"cannot begin a stage with context {name!r}: it is a directory", "copy from it: COPY --from")
+
+    def _context_value(self, name: str) -> str:
+        return next(value for key, value in self.request.contexts.items() if key.lower() == name.lower())
+
+    def _load_layout(self, value: str) -> str:
+        from runtime.images.store import load_archive
+
+        path = value.removeprefix("oci-layout://").partition("@")[0]
+        if not os.path.isdir(path):
+            path = path.rpartition(":")[0] or path
+        images = load_archive(self.roots, path)
+        if not images:
+            raise BuildFault(f"cannot use {value}: it holds no image")
+        return images[0].digest
+
+    def image_state(self, reference: str) -> StageState:
+        """An image of the store as a finished stage; it is pulled if need be."""
+        with self._lock:
+            if reference not in self._images:
+                image = self._find_image(reference)
+                self._images[reference] = state_from_image(image, self._config_of(image), store_dir(self.roots))
+            return self._images[reference]
+
+    def _find_image(self, reference: str) -> Image:
+        if self.surroundings is not None and not is_id(reference):
+            return self.surroundings.find_image(reference, self.request.pull)
+        return resolve(self.roots, reference)
+
+    def _config_of(self, image: Image) -> dict[str, object]:
+        try:
+            with open(f"{store_dir(self.roots)}/configs/{image.digest[7:]}.json", "rb") as file:
+                return dict(json.load(file))
+        except FileNotFoundError:
+            return {"config": dict(image.config), "created": image.created}
+
+    # -- trees that steps read
+
+    def tree_of(self, stage: StageBuilder, name: str) -> tuple[Merged, str, bool, str]:
+        """Where a step reads: (tree, how to call it, whether it is no layer of ours, what it was made from or "")."""
+        if not name:
+            return self._main_context(), "the build context", True, ""
+        index = self._stage_index(stage, name)
+        if index is not None:
+            state = self.stage_result(index)
+            return Merged(state.layers, state.binds), f"stage {name}", False, state.key
+        if name.lower() in {key.lower() for key in self.request.contexts}:
+            return self._named_context(name)
+        state = self.image_state(name)
+        return Merged(state.layers, state.binds), f"image {name}", False, state.key
+
+    def _stage_index(self, stage: StageBuilder, name: str) -> int | None:
+        """An earlier stage by name (the last of several) or number."""
+        before = self.plan.stages[: stage.planned.stage.index]
+        for planned in reversed(before):
+            if planned.stage.name == name.lower():
+                return planned.stage.index
+        return int(name) if name.isdigit() and int(name) < len(before) else None
+
+    def _named_context(self, name: str) -> tuple[Merged, str, bool, str]:
+        value = self._context_value(name)
+        if "://" in value and value.startswith(("docker-image://", "oci-layout://")):
+            state = self._begin_from_context(name)
+            return Merged(state.layers, state.binds), f"image {value}", False, state.key
+        return self._open(name, value), f"context {name}", True, ""
+
+    def keeps_owner(self, name: str) -> bool:
+        """Whether files from there keep their owners: of stages and images, not of directories."""
+        value = next((value for key, value in self.request.contexts.items() if key.lower() == name.lower()), None)
+        return value is None or value.startswith(("docker-image://", "oci-layout://"))
+
+    def _main_context(self) -> ContextTree:
+        if not self.directory:
+            raise BuildFault("cannot copy from the build context: there is none", "give a directory as the context")
+        with self._lock:
+            if "" not in self._contexts:
+                self._contexts[""] = open_context(self.directory, read_ignore(self.directory, self.dockerfile))
+            return self._contexts[""]
+
+    def _open(self, name: str, value: str) -> ContextTree:
+        with self._lock:
+            if name not in self._contexts:
+                from runtime.build.files_of import fetch_context
+
+                directory = fetch_context(self, value)
+                self._contexts[name] = open_context(directory, read_ignore(directory))
+            return self._contexts[name]
+
+    def layers_of(self, stage: StageBuilder, name: str, source: str) -> tuple[str, ...]:
+        """Directories (top first) that show a tree, for mounting; of a context only what the source names."""
+        tree, _what, foreign, _origin = self.tree_of(stage, name)
+        if not foreign:
+            return tuple(os.fsdecode(layer) for layer in tree.layers)
+        return (self._context_layer(name, source, tree),)
+
+    def _context_layer(self, name: str, source: str, tree: Merged | None = None) -> str:
+        """A part of a context as a directory of its own, without what is ignored; copied once per content."""
+        assert tree is not None
+        found = tree.resolve(source or "/")
+        if found is None:
+            raise BuildFault(f"cannot mount {source!r}: it is not in the context")
+        digest = digest_of(entries_of(tree, Pick("", found)), self.digests, False)
+        at = os.fsdecode(b"/".join(found.at))
+        key = key_of(["context", at, digest])
+        with self._lock:
+            piece = self.cache.find(key)
+            if piece is None:
+                place = self.new_place()
+                copier = Copier(f"{place}/diff", (), (0, 0), None, foreign=True)
+                try:
+                    copier.copy(tree, Pick(os.path.basename(at), found), f"/{at}" if found.at else "/")
+                finally:
+                    copier.close()
+                piece = self.cache.keep(key, place, copier.size)
+            return piece.path
+
+    # -- steps
+
+    def reuse(self, stage: StageBuilder, key: str, title: str, linked: bool = False) -> bool:
+        """Take a step's result from the cache, if it is there and may be used."""
+        piece = None if stage.fresh else self.cache.find(key)
+        if piece is None:
+            return False
+        number = self._number()
+        self.reporter.emit(StepBegan(number, title))
+        stage.state.add(piece, key, linked)
+        self.reporter.emit(StepEnded(number, title, 0.0, cached=True))
+        return True
+
+    def step(
+        self,
+        stage: StageBuilder,
+        key: str,
+        title: str,
+        make: Callable[[str], int],
+        *,
+        linked: bool = False,
+        alias: str = "",
+    ) -> None:
+        """A step that makes a layer: from the cache, or by ``make(place)`` that fills ``place/diff``."""
+        if self.reuse(stage, key, title, linked):
+            if alias:
+                self.cache.alias(alias, stage.state.pieces[-1])
+            return
+        number = self._number()
+        self.reporter.emit(StepBegan(number, title))
+        began = time.monotonic()
+        self._current.number = number
+        place = self.new_place()
+        try:
+            size = make(place)
+            piece = self.cache.keep(key, place, size)
+        except BaseException as error:
+            remove_tree(place)
+            text = getattr(error, "message", "") or str(error) or "interrupted"
+            self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=text))
+            raise
+        if alias:
+            self.cache.alias(alias, piece)
+        stage.state.add(piece, key, linked)
+        self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
+
+    def _number(self) -> int:
+        with self._lock:
+            self.steps += 1
+            return self.steps
+
+    def new_place(self) -> str:
+        """A directory in staging with diff/ and work/."""
+        place = f"{self.staging.path}/{os.urandom(6).hex()}"
+        for path, mode in ((place, 0o700), (f"{place}/diff", 0o755), (f"{place}/work", 0o700)):
+            os.mkdir(path, mode)
+        os.chmod(f"{place}/diff", 0o755)
+        return place
+
+    def scratch(self) -> str:
+        """An empty directory in staging."""
+        path = f"{self.staging.path}/{os.urandom(6).hex()}"
+        os.mkdir(path, 0o700)
+        return path
+
+    def output(self) -> Output:
+        return Output(self.reporter, self._current.number)
+
+    def network(self) -> int:
+        """A connected namespace for a RUN, or -1 for one of its own without any connection."""
+        return self.surroundings.open_network() if self.surroundings is not None else -1
+
+    def _resolv_conf(self) -> str:
+        return self.surroundings.resolv_conf() if self.surroundings is not None else ""
+
+    def renew_cache_mount(self, path: str) -> None:
+        """With --no-cache a cache mount begins empty, once per build."""
+        with self._lock:
+            if self.request.no_cache and path not in self._renewed:
+                self._renewed.add(path)
+                remove_tree(path)
+
+    @property
+    def native(self) -> str:
+        return native()

@@ -1,0 +1,25 @@
+"""What goes wrong in a build: what cannot be done, where in which file, and what to try."""
+
+from __future__ import annotations
+
+from runtime.errors import RuntimeFault
+
+
+class BuildFault(RuntimeFault):
+    """A Dockerfile that cannot be read, or a step that cannot be carried out.
+
+    ``line``: its line in the Dockerfile, 0 when there is none. ``code``: the exit code of the command of a RUN, or 0.
+    """
+
+    def __init__(self, message: str, hint: str = "", line: int = 0, code: int = 0) -> None:
+        super().__init__(message, hint)
+        self.line = line
+        self.code = code
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """``did you mean X?``, or nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, known, 1, 0.6)
+    return f"did you mean {near[0]}?" if near else ""

@@ -1,0 +1,85 @@
+"""Git repositories as contexts and sources of ADD, by the ``git`` program, which is kept from running anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from runtime.build.errors import BuildFault
+from runtime.tree import remove_tree
+
+_HARDENED = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "core.hooksPath",
+    "GIT_CONFIG_VALUE_0": "/dev/null",
+    "GIT_CONFIG_KEY_1": "protocol.ext.allow",
+    "GIT_CONFIG_VALUE_1": "never",
+    "GIT_CONFIG_KEY_2": "advice.detachedHead",
+    "GIT_CONFIG_VALUE_2": "false",
+}
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """(repository, reference, subdirectory) of ``repository#reference:subdirectory``."""
+    repository, _, fragment = url.partition("#")
+    reference, _, directory = fragment.partition(":")
+    if repository.startswith("github.com/"):
+        repository = f"https://{repository}"
+    return repository, reference, directory
+
+
+def fetch(url: str, target: str, *, keep: bool, commit: str = "") -> str:
+    """Check a repository out below ``target``; the directory that is meant. ``keep``: leave .git there.
+
+    ``commit``: what it must be, or the beginning of it. Raises BuildFault.
+    """
+    repository, reference, directory = split_url(url)
+    if reference.startswith("-") or repository.startswith("-"):
+        raise BuildFault(f"cannot fetch {url}: a name may not begin with a dash")
+    os.makedirs(target, 0o755)
+    _git(target, "init", "-q")
+    _git(target, "remote", "add", "origin", repository)
+    try:
+        _git(target, "fetch", "-q", "--depth", "1", "origin", reference or "HEAD")
+        found = "FETCH_HEAD"
+    except BuildFault:
+        _git(target, "fetch", "-q", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
+        found = reference
+    _git(target, "checkout", "-q", found)
+    head = _git(target, "rev-parse", "HEAD").strip()
+    if commit and not head.startswith(commit):
+        raise BuildFault(f"cannot use {url}: it is at commit {head}, not {commit}")
+    if os.path.exists(f"{target}/.gitmodules"):
+        _git(target, "submodule", "update", "-q", "--init", "--recursive", "--depth", "1")
+    if not keep:
+        remove_tree(f"{target}/.git")
+    return _inside(target, directory, url)
+
+
+def _inside(target: str, directory: str, url: str) -> str:
+    path = os.path.realpath(os.path.join(target, directory.strip("/")))
+    if not f"{path}/".startswith(f"{os.path.realpath(target)}/") or not os.path.isdir(path):
+        raise BuildFault(f"cannot use {url}: it has no directory {directory!r}")
+    return path
+
+
+def _git(directory: str, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=directory,
+            env={**os.environ, **_HARDENED},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise BuildFault("cannot fetch a git repository: git is not installed", "install git") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise BuildFault(f"cannot fetch with git: {lines[-1] if lines else 'it failed'}")
+    return done.stdout
