@@ -34,6 +34,24 @@ class StepFinished:
 
 
 @record
+class StepProgress:
+    """Long work inside a step, told as it goes: the layers of a pull, the stages of a build.
+
+    ``kind`` and ``name`` are the step's. ``part``: what of it ("4f1c2ad3e5b6", "[2/5] RUN make"), empty for the whole.
+    ``status``: a word or a line ("Downloading", "Pull complete"); empty leaves the last. ``current`` of ``total``
+    bytes; a total of 0 is not known. ``done``: the part is over.
+    """
+
+    kind: str
+    name: str
+    part: str = ""
+    status: str = ""
+    current: int = 0
+    total: int = 0
+    done: bool = False
+
+
+@record
 class Note:
     """A sentence for the user; ``level``: info, warning."""
 
@@ -42,7 +60,7 @@ class Note:
 
 
 if TYPE_CHECKING:
-    Event = StepStarted | StepFinished | Note
+    Event = StepStarted | StepFinished | StepProgress | Note
 
     class Reporter(Protocol):
         """Receives events, from several threads."""

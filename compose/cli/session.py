@@ -148,7 +148,7 @@ class Session:
             return False
         if self.environ.get("FORCE_COLOR") or self.environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
             return True
-        return self._is_screen(fd)
+        return self.environ.get("CLICOLOR") != "0" and self._is_screen(fd)
 
     def _is_screen(self, fd: int) -> bool:
         return os.isatty(fd) and self.environ.get("TERM", "dumb") != "dumb"

@@ -8,7 +8,7 @@ import threading
 import time
 
 from compose.cli.render.words import WORDS, Counter, Style, duration, title
-from compose.events import Note, StepFinished, StepStarted
+from compose.events import Note, StepFinished, StepProgress, StepStarted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Plain:
         self._counter = Counter()
         self._begin = time.monotonic()
         self._why: dict[int, str] = {}
+        self._parts: dict[tuple[str, str], str] = {}
 
     def emit(self, event: Event) -> None:
         match event:
@@ -53,8 +54,17 @@ class Plain:
                 self._write(f"{level}: {text}" if level != "info" else text)
             case StepStarted(number=number, reason=reason):
                 self._why[number] = reason
+            case StepProgress():
+                self._progress(event)
             case StepFinished():
                 self._finished(event)
+
+    def _progress(self, event: StepProgress) -> None:
+        """A line when the status of a part changes; bytes alone are none."""
+        key = (title(event.kind, event.name), event.part)
+        if event.status and self._parts.get(key) != event.status:
+            self._parts[key] = event.status
+            self._write(f" {'  '.join(word for word in (*key, event.status) if word)}")
 
     def _finished(self, event: StepFinished) -> None:
         self._counter.add(event.kind, event.name, event.verb)
@@ -88,6 +98,13 @@ class Json:
         match event:
             case Note(text=text, level=level):
                 self._write({"level": level, "message": text})
+            case StepProgress(current=current, total=total):
+                row: dict[str, object] = {"id": event.part or title(event.kind, event.name), "status": event.status}
+                if event.part:
+                    row["parent_id"] = title(event.kind, event.name)
+                if total:
+                    row |= {"current": current, "total": total, "percent": min(100, 100 * current // total)}
+                self._write(row)
             case StepStarted(kind=kind, name=name, verb=verb, reason=reason) if verb in WORDS:
                 self._write({"id": title(kind, name), "status": WORDS[verb][0], "text": reason})
             case StepFinished(kind=kind, name=name, verb=verb, error=error) if error or verb in WORDS:

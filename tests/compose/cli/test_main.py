@@ -15,6 +15,8 @@ import pytest
 
 from compose.cli import main
 from compose.cli.commands import version
+from compose.cli.options import Globals
+from compose.cli.session import Session
 from compose.errors import EngineError, Interrupted, SpecError, UsageError
 from netplan.errors import PortInUse
 from runtime.errors import NotFound, StartFailed
@@ -234,6 +236,44 @@ def test_a_bug_is_one_sentence_and_a_file(
 def test_wrong_modes_are_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(capfd, "--progress", "loud", "version")[2].startswith("cannot use --progress loud\n")
     assert run(capfd, "version", COMPOSE_ANSI="perhaps")[2].startswith("cannot use --ansi perhaps\n")
+
+
+@pytest.mark.parametrize(
+    ("ansi", "environ", "coloured"),
+    [
+        ("", {}, False),
+        ("", {"CLICOLOR_FORCE": "1"}, True),
+        ("", {"FORCE_COLOR": "1"}, True),
+        ("", {"CLICOLOR_FORCE": "0"}, False),
+        ("", {"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, False),
+        ("always", {"NO_COLOR": "1"}, True),
+        ("never", {"CLICOLOR_FORCE": "1"}, False),
+    ],
+)
+def test_colours_away_from_a_terminal(ansi: str, environ: dict[str, str], coloured: bool, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as file:
+        assert Session(Globals(ansi=ansi), environ).colours(file.fileno()) is coloured
+
+
+@pytest.mark.parametrize(
+    ("environ", "coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "CLICOLOR": "0"}, False),
+        ({"TERM": "xterm", "CLICOLOR": "0", "CLICOLOR_FORCE": "1"}, True),
+    ],
+)
+def test_colours_on_a_terminal(environ: dict[str, str], coloured: bool) -> None:
+    ours, theirs = os.openpty()
+    try:
+        assert Session(Globals(), environ).colours(theirs) is coloured
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_timings_say_where_the_time_went(project: dict[str, str]) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +13,6 @@ from compose.cli.render.logs import LogPrinter
 from compose.cli.render.plan import show_plan
 from compose.cli.render.progress import Json, Plain, Quiet
 from compose.cli.render.table import go_template, json_array, json_lines, show, table
-from compose.cli.render.tty import Tree
 from compose.cli.render.words import Counter, Style, duration
 from compose.errors import UsageError
 from compose.events import Note, StepFinished, StepStarted
@@ -129,112 +125,6 @@ def test_a_replaced_container_counts_once() -> None:
     assert [duration(value) for value in (0.0004, 0.0999, 0.1, 59.94, 60, 125)] == [
         "0 ms", "100 ms", "0.1s", "59.9s", "1m00s", "2m05s",
     ]  # fmt: skip
-
-
-# -- the tree, on a real pseudo-terminal with a small screen model
-
-
-class Screen:
-    """What a terminal would show: lines, a cursor that moves up, erasing. Enough for what tty.py writes."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = [""]
-        self.row = 0
-
-    def feed(self, text: str) -> None:
-        text = re.sub(r"\x1b\[\?\d+[hl]|\x1b\[\d*m", "", text)
-        for part in re.findall(r"\x1b\[\d+A|\x1b\[K|\x1b\[J|\r|\n|[^\x1b\r\n]+", text):
-            if part.endswith("A") and part[0] == "\x1b":
-                self.row -= int(part[2:-1])
-                assert self.row >= 0
-            elif part == "\n":
-                self.row += 1
-                while len(self.lines) <= self.row:
-                    self.lines.append("")
-            elif part == "\x1b[J":
-                del self.lines[self.row :]
-                self.lines.append("")
-            elif part not in ("\r", "\x1b[K"):
-                self.lines[self.row] = part
-
-
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, list[bytes], threading.Thread]]:
-    ours, theirs = pty.openpty()
-    import fcntl
-    import struct
-    import termios
-
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 40, 0, 0))
-    received: list[bytes] = []
-
-    def read() -> None:
-        while True:
-            try:
-                data = os.read(ours, 65536)
-            except OSError:
-                return
-            received.append(data)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    yield theirs, received, reader
-    os.close(ours)
-
-
-def end(terminal: tuple[int, list[bytes], threading.Thread]) -> Screen:
-    os.close(terminal[0])
-    terminal[2].join(5)
-    screen = Screen()
-    screen.feed(b"".join(terminal[1]).decode().replace("\r\n", "\n"))
-    return screen
-
-
-def test_the_tree_ends_as_one_picture(terminal: tuple[int, list[bytes], threading.Thread]) -> None:
-    tree = Tree("up", terminal[0])
-    tree.emit(started(0, "default", "create", "network"))
-    tree.emit(finished(0, "default", "create", kind="network"))
-    for event in RECREATION:
-        tree.emit(event)
-        threading.Event().wait(0.03)
-    tree.emit(Note("an orphan", "warning"))
-    tree.emit(started(9, "db-1", "start"))
-    tree.emit(finished(9, "db-1", "start", "cannot start"))
-    tree.close(summary=True, unchanged=1)
-    lines = end(terminal).lines
-    assert lines[0] == "warning: an orphan"
-    assert re.fullmatch(r"\[\+\] up 3/3  .*", lines[1])
-    assert lines[2].startswith(" ✔ Network default  Created ")
-    assert lines[3].startswith(" ✔ Container web-1  Removed ")
-    assert lines[4].startswith(" ✘ Container db-1  Error ")
-    assert re.fullmatch(r"2 started, 1 unchanged in .*|1 started, 1 unchanged in .*", lines[5])
-    assert lines[6:] == [""]
-    assert all(len(line) <= 40 for line in lines)
-
-
-def test_the_tree_fits_the_screen_while_it_works_and_is_whole_at_the_end(
-    terminal: tuple[int, list[bytes], threading.Thread],
-) -> None:
-    tree = Tree("up", terminal[0])
-    for number in range(20):
-        tree.emit(started(number, f"a-service-with-a-very-long-name-{number}", "create"))
-    threading.Event().wait(0.2)
-    during = b"".join(terminal[1]).decode()
-    ups = [int(number) for number in re.findall(r"\x1b\[(\d+)A", during)]
-    assert ups
-    assert max(ups) < 10
-    assert "more" in during
-    for number in range(20):
-        tree.emit(finished(number, f"a-service-with-a-very-long-name-{number}", "create"))
-    tree.close()
-    lines = end(terminal).lines
-    assert sum("✔" in line for line in lines) == 20
-    assert all(len(line) <= 40 for line in lines)
-
-
-def test_a_tree_without_events_draws_nothing(terminal: tuple[int, list[bytes], threading.Thread]) -> None:
-    Tree("up", terminal[0]).close(summary=True)
-    assert end(terminal).lines == [""]
 
 
 # -- tables and templates
