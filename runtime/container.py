@@ -13,8 +13,9 @@ import sys
 
 from runtime import sealing
 from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
+from runtime.linux.identity import boot_id, start_time
 from runtime.messages import Channel, Closed, pair
-from runtime.paths import Bundle, Roots, containers_dir, trash_dir
+from runtime.paths import Bundle, Roots, containers_dir, remove_run_dir, trash_dir
 from runtime.record import EMPTY, record, replace
 from runtime.signals import SIGKILL
 from runtime.spec import ContainerSpec, decode, encode
@@ -23,11 +24,9 @@ from runtime.state import (
     CREATING,
     STOPPED,
     State,
-    boot_id,
     is_alive,
     read_json,
     read_state,
-    start_time,
     write_json,
 )
 
@@ -382,7 +381,7 @@ def delete(roots: Roots, ident: str) -> None:
     except FileNotFoundError:
         pass
     dismiss(roots, ident)
-    _remove_run(bundle)
+    remove_run_dir(bundle)
 
 
 def settled_state(roots: Roots, ident: str, wait: float = 10.0) -> State:
@@ -411,15 +410,6 @@ def dismiss(roots: Roots, ident: str) -> None:
     except (Closed, OSError):
         pass
     channel.close()
-
-
-def _remove_run(bundle: Bundle) -> None:
-    try:
-        for name in os.listdir(bundle.run):
-            os.unlink(f"{bundle.run}/{name}")
-        os.rmdir(bundle.run)
-    except OSError:
-        pass  # the shim removes it too
 
 
 def sweep_staging(roots: Roots) -> bool:

@@ -21,11 +21,11 @@ from runtime.init import Box, run_init
 from runtime.inside import FAULT, HEAD, NO_EXEC, READY
 from runtime.linux import process as proc
 from runtime.linux import task
+from runtime.linux.identity import boot_id, start_time
 from runtime.overlay import ensure_skeleton, prepare_upper
 from runtime.record import replace
 from runtime.rootfs import Bind, hidden_paths, plan_mounts
 from runtime.spec import Mount
-from runtime.state import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Spawned:
     def __init__(self, pid: int, pidfd: int, channel: _socket.socket, name: str) -> None:
         self.pid = pid
         self.pidfd = pidfd
-        self.start_time = proc.start_time(pid)
+        self.start_time = start_time(pid)
         self.netns_fd = -1
         self.master_fd = -1
         self._channel = channel

@@ -14,7 +14,7 @@ import stat
 from runtime.devices import LINKS
 from runtime.linux import mount as m
 from runtime.linux.process import CLONE_NEWNS, setns
-from runtime.overlay import detached_root, new_filesystem, sealed_executable, settle_upper, upper_is_dirty
+from runtime.overlay import detached_root, new_filesystem, sealed_executable, settle_upper
 from runtime.rootfs import Bind, Cgroups, Content, Dev, Filesystem, SharedMemory
 
 TYPE_CHECKING = False
@@ -335,5 +335,4 @@ __all__ = [
     "open_inside",
     "sealed_executable",
     "settle_upper",
-    "upper_is_dirty",
 ]

@@ -7,7 +7,8 @@ import os
 
 from runtime.errors import RuntimeFault
 from runtime.linux import mount as m
-from runtime.linux.process import boot_id
+from runtime.linux.identity import boot_id
+from runtime.volatile import boot_record, marker, remove_marker, upper_is_dirty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,14 +82,6 @@ def _short(path: bytes, fd: int) -> bytes:
 # -- an overlay's upper directory, which is volatile: no sync on unmount, and no second mount until it is settled
 
 
-def _marker(bundle: Bundle) -> str:
-    return f"{bundle.work}/work/incompat/volatile"
-
-
-def _boot_record(bundle: Bundle) -> str:
-    return f"{bundle.dir}/mounted"
-
-
 def prepare_upper(bundle: Bundle) -> None:
     """Make upper and work, and take away the mark of an earlier mount in this boot.
 
@@ -102,11 +95,11 @@ def prepare_upper(bundle: Bundle) -> None:
     if upper_is_dirty(bundle):
         raise RuntimeFault(
             f"cannot start container {bundle.id[:12]}: the machine stopped before its files were written to disk",
-            "remove the container and create it again",
+            "up makes it anew; its volumes are kept",
         )
-    _remove_marker(bundle)
+    remove_marker(bundle)
     boot = boot_id().encode()
-    fd = os.open(_boot_record(bundle), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(boot_record(bundle), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.read(fd, 64) != boot:
             os.ftruncate(fd, 0)
@@ -115,40 +108,16 @@ def prepare_upper(bundle: Bundle) -> None:
         os.close(fd)
 
 
-def _remove_marker(bundle: Bundle) -> None:
-    try:
-        for name in os.listdir(_marker(bundle)):  # the kernel's "dirty"
-            os.unlink(f"{_marker(bundle)}/{name}")
-    except FileNotFoundError:
-        return
-    for path in (_marker(bundle), os.path.dirname(_marker(bundle))):
-        try:
-            os.rmdir(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-
-
-def upper_is_dirty(bundle: Bundle) -> bool:
-    """Whether files written by the container may be lost: marked volatile, and by another boot than this."""
-    if not os.path.isdir(_marker(bundle)):
-        return False
-    try:
-        with open(_boot_record(bundle), encoding="ascii") as file:
-            return file.read() != boot_id()
-    except FileNotFoundError:
-        return True
-
-
 def settle_upper(bundle: Bundle) -> None:
     """After the container's end: write its files to disk, then drop the mark. Nothing to do twice."""
-    if not os.path.isdir(_marker(bundle)):
+    if not os.path.isdir(marker(bundle)):
         return
     fd = os.open(bundle.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         m.syncfs(fd)
     finally:
         os.close(fd)
-    _remove_marker(bundle)
+    remove_marker(bundle)
 
 
 _SKELETON_DIRECTORIES = ("dev", "etc", "proc", "sys")

@@ -64,6 +64,16 @@ class Bundle:
         self.control = f"{self.run}/control.sock"
 
 
+def remove_run_dir(bundle: Bundle) -> None:
+    """Remove what a container had under /run; its shim and who removes the container may do so at the same time."""
+    try:
+        for name in os.listdir(bundle.run):
+            os.unlink(f"{bundle.run}/{name}")
+        os.rmdir(bundle.run)
+    except OSError:
+        pass
+
+
 def containers_dir(roots: Roots) -> str:
     return f"{roots.state}/containers"
 

@@ -6,10 +6,10 @@ bundle is a copy written at the end, so that exit code and times survive a reboo
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 
+from runtime.linux.identity import start_time
 from runtime.record import record
 
 TYPE_CHECKING = False
@@ -56,35 +56,9 @@ class State:
     probes: tuple[Any, ...] = ()
 
 
-@functools.cache
-def boot_id() -> str:
-    """The kernel's boot id, read once; PYCOMPOSE_BOOT_ID replaces it (a test's faked reboot)."""
-    replaced = os.environ.get("PYCOMPOSE_BOOT_ID")
-    if replaced:
-        return replaced
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
-
-
-def start_time(pid: int) -> int:
-    """Start of a process in clock ticks after boot (proc_pid_stat(5), field 22); 0 when there is none, or a zombie."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        text = os.read(fd, 1024)
-    except OSError:
-        return 0
-    finally:
-        os.close(fd)
-    fields = text[text.rindex(b")") + 2 :].split()
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
 def is_alive(pid: int, started: int) -> bool:
     """Whether that very process still runs."""
-    return pid > 0 and start_time(pid) == started
+    return pid > 0 and started > 0 and start_time(pid) == started
 
 
 def write_atomic(path: str, data: bytes, mode: int = 0o600) -> None:

@@ -13,9 +13,10 @@ from heapq import merge
 from compose import labels
 from compose.record import record
 from runtime.container import read_container
+from runtime.linux.identity import boot_id
 from runtime.logs import IN_CREATE, IN_MOVED_FROM, IN_MOVED_TO, Follower, Watcher, read_log, timestamp
 from runtime.paths import Bundle, containers_dir
-from runtime.state import ACTIVE, STOPPED, boot_id, read_state
+from runtime.state import ACTIVE, STOPPED, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from netplan.dns.server import Resolver
 from netplan.proxy import Proxy
 from netplan.store import Store, open_store
 from runtime import container
+from runtime.linux.identity import boot_id
 from runtime.paths import Bundle, Roots
 from runtime.shim.keeper import Keeper
-from runtime.state import STOPPED, boot_id, read_json, read_state
+from runtime.state import STOPPED, read_json, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from netplan import network as networks
 from netplan.dns import sockets as dns
 from runtime import container as containers
 from runtime.errors import Conflict
+from runtime.linux.identity import boot_id
 from runtime.paths import Bundle
 from runtime.record import replace
-from runtime.state import ACTIVE, ALIVE, boot_id, read_state
+from runtime.state import ACTIVE, ALIVE, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from netplan.errors import NetworkFault
 from runtime import container as containers
 from runtime import events
 from runtime.errors import NotFound, RuntimeFault, StartFailed
+from runtime.linux.identity import boot_id
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle, Roots, project_run_dir
-from runtime.state import ACTIVE, CREATED, STOPPED, boot_id, read_json, read_state
+from runtime.state import ACTIVE, CREATED, STOPPED, read_json, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from compose.plan.observed import (
 )
 from runtime import container as containers
 from runtime.errors import NotFound
-from runtime.state import ACTIVE
+from runtime.paths import Bundle
+from runtime.state import ACTIVE, STOPPED
+from runtime.volatile import upper_is_dirty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def _container(
         endpoints=tuple(_endpoint(row) for row in attached),
         mounts=tuple(tuple(row) for row in one.info.get("mounts", ())),
         command=one.info.get("command", ""),
+        spoiled=state.status == STOPPED and upper_is_dirty(Bundle(roots, one.id)),
     )
 
 

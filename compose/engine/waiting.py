@@ -8,10 +8,11 @@ import time
 from compose.errors import DependencyFailed
 from runtime import container as containers
 from runtime.errors import Conflict
+from runtime.linux.identity import boot_id
 from runtime.logs import read_log
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle
-from runtime.state import PAUSED, RESTARTING, RUNNING, STOPPED, State, boot_id, read_state, state_from_plain
+from runtime.state import PAUSED, RESTARTING, RUNNING, STOPPED, State, read_state, state_from_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

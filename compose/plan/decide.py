@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from compose.plan.observed import Observed, ObservedContainer
     from compose.plan.world import Replica
 
+SPOILED = "the machine stopped while it ran, its files are incomplete"
+
 
 @record
 class Keep:
@@ -83,6 +85,8 @@ class Decisions:
         services = {service.name: service for service in desired.services}
         for name in desired.order:
             self._decide(services[name])
+        rows = [row for found in self.of.values() for row in found]
+        self.spoiled = [row.old for row in rows if isinstance(row, Replace) and row.reason == SPOILED]
 
     def _decide(self, service: DesiredService) -> None:
         replicas = group_replicas(self.containers.get(service.name, []))
@@ -149,6 +153,8 @@ class Decisions:
             return "", ()
         if policy == "force":
             return "recreation forced", ()
+        if container.spoiled:
+            return SPOILED, ()
         for other in shared_services(service):
             if self.renewed.get(other) == "recreated":
                 return f"uses a namespace or volumes of {other}, which is recreated", ()

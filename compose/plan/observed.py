@@ -54,6 +54,7 @@ class ObservedContainer:
     endpoints: tuple[ObservedEndpoint, ...] = ()
     mounts: tuple[tuple[str, str, str], ...] = ()  # (type, volume name or source, destination)
     command: str = ""
+    spoiled: bool = False  # the machine stopped while it ran: what it wrote beside its volumes may be lost
 
 
 @record

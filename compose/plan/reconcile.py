@@ -32,6 +32,9 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
     builder = PlanBuilder()
     writer = Writer(builder, desired, observed, intent, decisions)
     writer.release(observed.lost)
+    for container in decisions.spoiled:
+        who = short_name(desired.project, container)
+        builder.warn(f"{who} is made anew, without what it wrote beside its volumes: the machine stopped while it ran")
     emptied = writer.halt_first(observed)
     _orphans(writer, desired, observed, intent)
     for name in desired.order:

@@ -9,7 +9,7 @@ import sys
 from runtime import capabilities, sealing
 from runtime.build.errors import BuildFault
 from runtime.cgroups.manager import open_cgroup
-from runtime.linux.process import start_time
+from runtime.linux.identity import start_time
 from runtime.messages import Channel, Closed, pair
 from runtime.record import record
 from runtime.spec import ContainerSpec, Mount, Namespaces, Process, Resources, Rootfs, encode

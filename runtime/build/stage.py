@@ -163,13 +163,14 @@ def _user(stage: StageBuilder, step: Instruction) -> None:
 
 
 def _stopsignal(stage: StageBuilder, step: Instruction) -> None:
-    from runtime.linux.process import signal_number
+    from runtime.errors import RuntimeFault
+    from runtime.signals import signal_number
 
     name = stage.expand(step.words[0])
     try:
         signal_number(name)
-    except ValueError as error:
-        raise BuildFault(f"cannot use stop signal {name!r}: {error}") from None
+    except RuntimeFault:
+        raise BuildFault(f"cannot use stop signal {name!r}: no such signal") from None
     stage.state.config["StopSignal"] = name
     stage.state.note(f"STOPSIGNAL {name}")
 

@@ -1,15 +1,15 @@
-"""Processes: clone3, namespaces, pidfds, exit statuses, identity (clone(2), setns(2), pidfd_open(2), proc(5))."""
+"""Processes: clone3, namespaces, pidfds, exit statuses (clone(2), setns(2), pidfd_open(2))."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import fcntl
-import functools
 import os
 import signal
 import struct
 
+from runtime.linux.identity import decode_wait
 from runtime.linux.library import INT, LONG, POINTER, syscall, wrapper
 
 SIGKILL = int(signal.SIGKILL)
@@ -97,24 +97,6 @@ def pidfd_send_signal(pidfd: int, number: int) -> None:
     signal.pidfd_send_signal(pidfd, number)
 
 
-def signal_number(name: str | int) -> int:
-    """The number of ``SIGTERM``, ``TERM``, ``15`` or ``RTMIN+3``. Raises ValueError."""
-    word = str(name).strip().upper()
-    if word.isdigit():
-        number = int(word)
-        if not 0 < number < 65:
-            raise ValueError(f"no signal has the number {number}")
-        return number
-    word = word.removeprefix("SIG")
-    base, plus, offset = word.partition("+")
-    if base == "RTMIN" and (not plus or offset.isdigit()):
-        return int(signal.SIGRTMIN) + int(offset or 0)
-    try:
-        return int(signal.Signals["SIG" + word])
-    except KeyError:
-        raise ValueError(f"no signal is called {name}") from None
-
-
 def exit_code(kind: int, status: int) -> int:
     """The shell's convention: the exit code, or 128 plus the signal."""
     return status if kind == os.CLD_EXITED else 128 + status
@@ -138,11 +120,7 @@ def exit_status(pidfd: int, parent: bool) -> int | None:
     mask = struct.unpack_from("Q", buffer)[0]
     if not mask & _PIDFD_INFO_EXIT:
         return None
-    return _decode_wait(struct.unpack_from("i", buffer, 60)[0])
-
-
-def _decode_wait(status: int) -> int:
-    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return decode_wait(struct.unpack_from("i", buffer, 60)[0])
 
 
 def _reap(pidfd: int) -> int | None:
@@ -151,42 +129,6 @@ def _reap(pidfd: int) -> int | None:
     except ChildProcessError:
         return None
     return None if result is None else exit_code(result.si_code, result.si_status)
-
-
-def zombie_status(pid: int) -> int | None:
-    """The exit code of a process that has ended but was not reaped (field 52 of /proc/PID/stat), else None."""
-    fields = _stat(pid)
-    if not fields or fields[0] != b"Z":
-        return None
-    return _decode_wait(int(fields[49]))
-
-
-def start_time(pid: int) -> int:
-    """When the process began, in clock ticks since boot (field 22 of /proc/PID/stat); 0 when it is gone."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else 0
-
-
-def _stat(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat from the third on (the second may hold blanks and parentheses)."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return []
-    try:
-        text = os.read(fd, 4096)
-    except ProcessLookupError:
-        return []
-    finally:
-        os.close(fd)
-    return text[text.rindex(b")") + 2 :].split()
-
-
-@functools.cache
-def boot_id() -> str:
-    """The identity of this boot of the kernel."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
 
 
 def knows_exit_of_others() -> bool:

@@ -15,8 +15,9 @@ from runtime import events, launch
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed
 from runtime.linux import process as proc
+from runtime.linux.identity import boot_id, start_time, zombie_status
 from runtime.mounts import settle_upper
-from runtime.paths import Bundle, Roots
+from runtime.paths import Bundle, Roots, remove_run_dir
 from runtime.record import EMPTY, replace
 from runtime.shim import control, keeping, output, probes, restart, stdio
 from runtime.shim.loop import Loop
@@ -30,10 +31,8 @@ from runtime.state import (
     RUNNING,
     STOPPED,
     State,
-    boot_id,
     is_alive,
     read_json,
-    start_time,
     state_from_plain,
     write_json,
 )
@@ -189,7 +188,7 @@ class Supervisor:
         self.io.close()
         self.cgroup.remove()
         self._record_end(128, fault.message)
-        self._remove_run_dir()
+        remove_run_dir(self.bundle)
         if reply is not None:
             self.control.reply(reply, {"error": fault.message, "hint": fault.hint, "code": 1})
 
@@ -300,7 +299,7 @@ class Supervisor:
         self.loop.forget(self.pidfd)
         code = proc.exit_status(self.pidfd, self.is_parent)
         if code is None:
-            code = proc.zombie_status(self.state.pid)
+            code = zombie_status(self.state.pid)
         os.close(self.pidfd)
         self.pidfd = -1
         self.spawned = None
@@ -361,16 +360,8 @@ class Supervisor:
 
     def leave(self) -> None:
         """End this process; the files under /run go."""
-        self._remove_run_dir()
+        remove_run_dir(self.bundle)
         self.loop.stop()
-
-    def _remove_run_dir(self) -> None:
-        try:
-            for name in os.listdir(self.bundle.run):
-                os.unlink(f"{self.bundle.run}/{name}")
-            os.rmdir(self.bundle.run)
-        except FileNotFoundError:
-            pass
 
     # -- telling
 

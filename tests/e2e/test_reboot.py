@@ -58,6 +58,7 @@ services:
     image: IMAGE
     command: ["sleep", "1000"]
     stop_signal: SIGKILL
+    volumes: ["/own"]
 volumes:
   data:
 """,
@@ -66,15 +67,25 @@ volumes:
     app.up()
     app.sh("db", "echo volume > /data/file; echo upper > /root/file")
     app.run("stop", "-t", "0", "db")
-    ident = app.ident("db")
+    app.sh("web", "echo anonymous > /own/file; echo upper > /root/file")
+    ident, web = app.ident("db"), app.ident("web")
+    mark = Path(other_machine.state, "containers", ident, "work/work/incompat/volatile")
+    eventually(lambda: not mark.exists(), 5, "the stopped container's files are on disk")
     reboot(other_machine, [int(app.state("web")["pid"])])
     app.env["PYCOMPOSE_BOOT_ID"] = "11111111-2222-3333-4444-555555555555"
     assert app.names() == []
     assert {row["State"] for row in app.rows()} == {"exited"}
-    app.up()
+    planned = {
+        step["name"]: step["reason"] for step in app.steps() if step["kind"] == "container" and step["verb"] == "create"
+    }
+    assert planned == {"web-1": "the machine stopped while it ran, its files are incomplete"}
+    said = app.up().stderr
+    assert "web-1 is made anew, without what it wrote beside its volumes" in said
     assert app.names() == ["db-1", "web-1"]
     assert app.ident("db") == ident
+    assert app.ident("web") != web
+    assert app.sh("web", "cat /own/file; test ! -e /root/file") == "anonymous"
     assert app.sh("db", "cat /data/file /root/file") == "volume\nupper"
     assert "1 packets received" in app.sh("web", "ping -c 1 -W 2 db")
     assert app.steps() == []
-    app.down()
+    app.down("-v")

@@ -11,9 +11,11 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed, Unsupported
 from runtime.linux import mount as m
 from runtime.linux import process as proc
-from runtime.mounts import detached_root, new_filesystem, settle_upper, upper_is_dirty
+from runtime.linux.identity import start_time, zombie_status
+from runtime.mounts import detached_root, new_filesystem, settle_upper
 from runtime.record import replace
 from runtime.spec import Device, File, Mount, Namespaces, Resources, Rlimit
+from runtime.volatile import upper_is_dirty
 from tests.runtime.boxes import Boxes, read_all, wait
 
 pytestmark = pytest.mark.root
@@ -44,7 +46,7 @@ def test_created_then_started(boxes):
     spec = boxes.spec("sh", "-c", "echo x >&2; echo $$")
     spawned = boxes.spawn(spec, (writer, writer, writer))
     os.close(writer)
-    assert spawned.start_time == proc.start_time(spawned.pid)
+    assert spawned.start_time == start_time(spawned.pid)
     assert os.readlink(f"/proc/self/fd/{spawned.netns_fd}") == os.readlink(f"/proc/{spawned.pid}/ns/net")
     assert not os.get_inheritable(spawned.netns_fd)
     assert spawned.master_fd == -1
@@ -58,7 +60,7 @@ def test_created_then_started(boxes):
 def test_abort_before_start(boxes):
     spawned = boxes.spawn(boxes.spec("sleep", "9"))
     spawned.abort()
-    assert proc.start_time(spawned.pid) == 0
+    assert start_time(spawned.pid) == 0
     boxes.end(spawned)
 
 
@@ -75,7 +77,7 @@ def test_a_created_container_dies_with_its_shim(boxes):
     with open(f"{boxes.base}/pid") as file:
         init = int(file.read())
     end = time.monotonic() + 5
-    while proc.start_time(init) and proc.zombie_status(init) is None:
+    while start_time(init) and zombie_status(init) is None:
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -511,5 +513,5 @@ def test_launch_end_is_final(boxes):
     spawned = boxes.spawn(boxes.spec("sleep", "9"))
     spawned.start()
     launch.end(spawned.pidfd)
-    assert proc.start_time(spawned.pid) == 0
+    assert start_time(spawned.pid) == 0
     boxes.end(spawned)

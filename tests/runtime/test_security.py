@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import RuntimeFault, StartFailed
 from runtime.linux import mount as m
-from runtime.linux import process as proc
+from runtime.linux.identity import start_time
 from runtime.mounts import sealed_executable
 from runtime.spec import Mount
 from tests.runtime.boxes import Boxes, build_image, read_all, wait
@@ -353,4 +353,4 @@ def test_the_parent_stays_as_it_was(boxes):
     assert (os.readlink("/proc/self/ns/mnt"), os.getcwd(), os.umask(before[2])) == before
     with open("/proc/self/coredump_filter") as file:
         assert file.read(), "our own /proc files are ours again"
-    assert proc.start_time(os.getpid()) > 0
+    assert start_time(os.getpid()) > 0

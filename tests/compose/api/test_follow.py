@@ -12,9 +12,10 @@ import pytest
 from compose import labels
 from compose.api.follow import Ended, Line, ProjectFollower, merged, short_name
 from compose.plan.observed import ObservedContainer
+from runtime.linux.identity import boot_id, start_time
 from runtime.logs import timestamp
 from runtime.paths import Bundle, Roots
-from runtime.state import State, boot_id, start_time, write_json
+from runtime.state import State, write_json
 
 BASE = 1_700_000_000_000_000_000
 

@@ -56,8 +56,9 @@ class Stage:
         self.may_stop.set()
 
     def running(self, one: ObservedContainer) -> bool:
+        from runtime.linux.identity import boot_id
         from runtime.paths import Bundle
-        from runtime.state import boot_id, read_state
+        from runtime.state import read_state
 
         return read_state(Bundle(self.world.roots, one.id), boot_id()).status == "running"
 

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from runtime.linux import process as proc
+from runtime.linux.identity import boot_id, start_time, zombie_status
 
 
 def child(work):
@@ -15,20 +16,6 @@ def child(work):
         work()
         os._exit(0)
     return pid, os.pidfd_open(pid)
-
-
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [("SIGTERM", 15), ("term", 15), ("15", 15), (9, 9), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("HUP", 1)],
-)
-def test_signal_names(name, number):
-    assert proc.signal_number(name) == number
-
-
-@pytest.mark.parametrize("name", ["", "WAT", "0", "65", "RTMIN+x", "-1"])
-def test_bad_signal_names(name):
-    with pytest.raises(ValueError, match="no signal"):
-        proc.signal_number(name)
 
 
 def test_a_parent_learns_codes_and_signals():
@@ -47,17 +34,17 @@ def test_others_learn_the_code_after_it_was_reaped():
     pid, pidfd = child(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert proc.exit_status(pidfd, parent=False) is None
     select.select([pidfd], [], [], 5)
-    assert proc.zombie_status(pid) == 137
+    assert zombie_status(pid) == 137
     os.waitpid(pid, 0)
     assert proc.exit_status(pidfd, parent=False) == 137
-    assert proc.zombie_status(pid) is None
+    assert zombie_status(pid) is None
     os.close(pidfd)
 
 
 def test_start_time_tells_processes_apart():
-    assert proc.start_time(os.getpid()) > 0
-    assert proc.start_time((1 << 22) + 1) == 0
-    assert len(proc.boot_id()) == 36
+    assert start_time(os.getpid()) > 0
+    assert start_time((1 << 22) + 1) == 0
+    assert len(boot_id()) == 36
 
 
 def test_signals_reach_through_a_pidfd():
