@@ -19,7 +19,7 @@ from netplan.netlink import conntrack
 from netplan.netlink import link as rtnl
 from netplan.netlink.socket import ROUTE, Netlink, refusal
 from netplan.netns import inside
-from netplan.record import replace, to_plain
+from netplan.record import replace
 from netplan.rows import EndpointRow, link_name
 
 TYPE_CHECKING = False
@@ -106,16 +106,15 @@ def sweep(store: Store, alive: Callable[[str], bool]) -> None:
     network.sweep(store)
 
 
-def _wanted(spec: EndpointSpec) -> str:
-    """What of a spec makes another endpoint when it changes; names may change in place."""
-    ports = to_plain(spec.ports)
-    return json.dumps([spec.interface, spec.ipv4_address, spec.mac_address, spec.default_route, ports])
+def wanted_text(spec: EndpointSpec) -> str:
+    """What of a spec makes another endpoint when it changes; names and ports may change in place (netplan/live.py)."""
+    return json.dumps([spec.interface, spec.ipv4_address, spec.mac_address, spec.default_route])
 
 
 def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRow, list[int], bool]:
     """The endpoint's row, with its ports bound: a new one, or the one there is (then the last value is true)."""
     known = store.endpoint(spec.container, spec.network)
-    if known and known.wanted != _wanted(spec):
+    if known and not (known.wanted == wanted_text(spec) and publish.agree(on, known.ports, spec.ports)):
         detach(store, spec.container, spec.network)
         known = None
     if known:
@@ -130,10 +129,10 @@ def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRo
         if mac != ipam.derived_mac(address):
             store.note_own_macs(on.id)
         link = store.next_link()
-        ports, fds = publish.reserve(store, on, spec)
+        ports, fds = publish.reserve(store, on, spec.ports)
         row = EndpointRow(
             *(spec.container, spec.network, spec.interface, link, address, mac, spec.names, spec.links),
-            *(spec.default_route, _wanted(spec), False, -1, ports),
+            *(spec.default_route, wanted_text(spec), False, -1, ports),
         )
         try:
             store.add_endpoint(row)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netplan.rows import NetworkRow
-    from netplan.spec import EndpointSpec, PortMapping
+    from netplan.spec import PortMapping
     from netplan.store import Store
 
     Taken = dict[tuple[str, int], list[tuple[str, str]]]  # protocol and port -> address, who has it
@@ -38,16 +38,18 @@ _ANOTHER = "another process"
 _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
-def reserve(store: Store, network: NetworkRow, spec: EndpointSpec) -> tuple[tuple[PublishedPort, ...], list[int]]:
-    """Choose and bind the endpoint's host ports. In a transaction. Returns the ports and the sockets to hold.
+def reserve(
+    store: Store, network: NetworkRow, mappings: Iterable[PortMapping]
+) -> tuple[tuple[PublishedPort, ...], list[int]]:
+    """Choose and bind host ports. In a transaction. Returns the ports and the sockets to hold.
 
     Raises PortInUse with the owner, NetworkFault for what cannot be published at all; then nothing stays bound.
     """
     ports: list[PublishedPort] = []
     held: list[int] = []
-    taken = _taken(store, spec) if spec.ports else {}
+    taken = _taken(store) if mappings else {}
     try:
-        for mapping in spec.ports:
+        for mapping in mappings:
             found, fds = _reserve_one(store, network, mapping, taken)
             ports += found
             held += fds
@@ -60,13 +62,64 @@ def reserve(store: Store, network: NetworkRow, spec: EndpointSpec) -> tuple[tupl
     return tuple(ports), held
 
 
-def _taken(store: Store, spec: EndpointSpec) -> Taken:
+def pair(
+    network: NetworkRow, ports: Iterable[PublishedPort], mappings: Iterable[PortMapping]
+) -> tuple[tuple[PublishedPort, ...], tuple[PortMapping, ...]]:
+    """Which of the ports in force come from which mapping: those that do, and the mappings that have none.
+
+    Mappings of one host port choose first, then ranges, then those that take any port.
+    """
+    left = list(ports)
+    found: list[PublishedPort] = []
+    missing = []
+    for mapping in sorted(mappings, key=lambda one: (not one.host_port, one.host_port_end > one.host_port)):
+        first = next((port for port in left if _comes_from(network, port, mapping)), None)
+        if first is None:
+            missing.append(mapping)
+            continue
+        for port in [
+            port for port in left if _comes_from(network, port, mapping) and port.host_port == first.host_port
+        ]:
+            left.remove(port)
+            found.append(port)
+    return tuple(found), tuple(missing)
+
+
+def _comes_from(network: NetworkRow, port: PublishedPort, mapping: PortMapping) -> bool:
+    if (port.container_port, port.protocol) != (mapping.container_port, mapping.protocol):
+        return False
+    if port.host_ip not in _addresses(network, mapping):
+        return False
+    end = max(mapping.host_port, mapping.host_port_end)
+    return not mapping.host_port or mapping.host_port <= port.host_port <= end
+
+
+def agree(network: NetworkRow, ports: Iterable[PublishedPort], mappings: Iterable[PortMapping]) -> bool:
+    """The ports in force are exactly those that the mappings ask for."""
+    found, missing = pair(network, ports, mappings)
+    return not missing and len(found) == len(tuple(ports))
+
+
+def socket_name(fd: int) -> str:
+    """``tcp/0.0.0.0/8080/``: what a reservation socket keeps; one name per published port."""
+    sock = _socket.socket(fileno=os.dup(fd))
+    try:
+        protocol = "udp" if sock.type == _socket.SOCK_DGRAM else "sctp" if sock.proto == _SCTP else "tcp"
+        return port_name(protocol, *sock.getsockname()[:2])
+    finally:
+        sock.close()
+
+
+def port_name(protocol: str, host_ip: str, host_port: int) -> str:
+    """The same for a published port."""
+    return f"{protocol}/{host_ip}/{host_port}/"
+
+
+def _taken(store: Store) -> Taken:
     """Our published ports: at which addresses, by whom. Their sockets may be lost; the port is theirs all the same."""
     rows = store.execute(
         "SELECT p.protocol, p.host_port, p.host_ip, e.names, n.project FROM published p"
         " JOIN endpoint e USING (container, network) JOIN network n ON n.name = p.network"
-        " WHERE NOT (p.container = ? AND p.network = ?)",
-        (spec.container, spec.network),
     )
     found: Taken = {}
     for protocol, number, host_ip, names, project in rows:

@@ -10,6 +10,7 @@ from compose.engine import translate
 from netplan import endpoint as endpoints
 from netplan import network as networks
 from netplan.dns import sockets as dns
+from netplan.publish import port_name, socket_name
 from runtime import container as containers
 from runtime.errors import Conflict
 from runtime.linux.identity import boot_id
@@ -46,6 +47,11 @@ def remove_network(store: Store, roots: Roots, name: str) -> None:
     networks.remove_network(store, name, force=not running)
 
 
+def _port_names(network: str, fds: tuple[int, ...]) -> dict[str, int]:
+    """Reservation sockets by the names under which shims hold them."""
+    return {f"port:{network}:{socket_name(fd)}": fd for fd in fds}
+
+
 class Joiner:
     """Attaches containers. ``ask``: a request to a container's shim, with descriptors. ``is_new``: whether we made it,
     so that its shim cannot hold any sockets yet."""
@@ -67,7 +73,7 @@ class Joiner:
         try:
             with self.turn:  # the kernel does one at a time; waiting for it there would burn a processor
                 endpoint, reserved = endpoints.attach(self.store, spec, netns)
-            self._hold(ident, netns, {f"port:{spec.network}:{index}": fd for index, fd in enumerate(reserved)})
+            self._hold(ident, netns, _port_names(spec.network, reserved))
         finally:
             os.close(netns)
         self.write_hosts(ident, endpoint if len(service.networks) == 1 else None)
@@ -96,6 +102,9 @@ class Joiner:
             if self.is_new(ident) or "dns_udp" not in self.ask(ident, {"op": "held"}, ())["names"]:
                 fds["dns_udp"], fds["dns_tcp"] = dns.install(netns)
             self.resolving.add(ident)
+        self._hand_over(ident, fds)
+
+    def _hand_over(self, ident: str, fds: dict[str, int]) -> None:
         names = list(fds)
         try:
             for start in range(0, len(names), BATCH):
@@ -146,13 +155,35 @@ class Joiner:
         containers.overwrite(Bundle(self.roots, ident).hosts, text)
 
     def refresh(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:
-        """Attach anew what changed attributes touch: published ports, networks, names."""
+        """Give a running container what changed attributes say: published ports and names without touching its links,
+        other networks and addresses by attaching anew."""
         touched = {path.split(".")[0] for path in changes}
         if read_state(Bundle(self.roots, ident), boot_id()).status not in ALIVE:
             return
         if "extra_hosts" in touched:
             self.write_hosts(ident)
-        if touched & {"ports", "networks", "links", "external_links"}:
+        if touched & {"ports", "networks", "links", "external_links"} and not self._change(desired, service, ident):
             self.disconnect(ident)
             for network in service.networks:
                 self.connect(desired, service, ident, network, True)
+
+    def _change(self, desired: Desired, service: DesiredService, ident: str) -> bool:
+        """Names and ports in place. False: more than that differs, and nothing was done."""
+        from netplan import live
+
+        one = containers.read_container(self.roots, ident)
+        rows = {row.network: row for row in endpoints.endpoints(self.store, container=ident)}
+        if one is None:
+            return False
+        specs = [self._endpoint_spec(desired, service, one, network, True) for network in service.networks]
+        if {spec.network for spec in specs} != set(rows) or not all(
+            live.can_change(self.store, spec) for spec in specs
+        ):
+            return False
+        for spec in specs:
+            _endpoint, gone, fds = live.change(self.store, spec)
+            for port in gone:
+                name = f"port:{spec.network}:{port_name(port.protocol, port.host_ip, port.host_port)}"
+                self.ask(ident, {"op": "release", "prefix": name}, ())
+            self._hand_over(ident, _port_names(spec.network, fds))
+        return True

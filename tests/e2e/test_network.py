@@ -259,3 +259,26 @@ def test_fifty_services_answer_to_each_other(project: MakeProject) -> None:
     assert app.steps() == []
     app.down()
     assert app.rows() == []
+
+
+def test_changed_ports_do_not_interrupt_the_container(project: MakeProject) -> None:
+    old, new = free_port(), free_port()
+    text = """
+services:
+  web:
+    image: IMAGE
+    {httpd}
+    ports: [{ports}]
+"""
+    app = project(text.format(httpd=HTTPD, ports=f'"{old}:80"'))
+    serving(app)
+    app.up()
+    link = app.run("exec", "-T", "web", "cat", "/sys/class/net/eth0/ifindex").stdout
+    app.write(text.format(httpd=HTTPD, ports=f'"{new}:80"'))
+    app.up()
+    assert app.run("exec", "-T", "web", "cat", "/sys/class/net/eth0/ifindex").stdout == link
+    assert get("127.0.0.1", new) == "it works"
+    with pytest.raises(OSError):
+        get("127.0.0.1", old)
+    with socket.create_server(("0.0.0.0", old)):
+        pass  # given back
