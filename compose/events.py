@@ -59,8 +59,16 @@ class Note:
     level: str = "info"
 
 
+@record
+class BuildOutput:
+    """Lines of a build's progress; ``name``: the service, or what is built."""
+
+    name: str
+    text: str
+
+
 if TYPE_CHECKING:
-    Event = StepStarted | StepFinished | StepProgress | Note
+    Event = StepStarted | StepFinished | StepProgress | Note | BuildOutput
 
     class Reporter(Protocol):
         """Receives events, from several threads."""

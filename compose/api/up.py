@@ -12,7 +12,7 @@ from compose.record import EMPTY, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from compose.engine.protocol import Engine
     from compose.events import Reporter
@@ -45,6 +45,7 @@ class UpOptions:
     show_values: bool = False
     workers: int = 0
     lock: str = ""
+    build: Callable[[tuple[str, ...], Reporter], None] | None = None  # makes the images that services lack
 
 
 def up(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
@@ -148,9 +149,16 @@ def _check(options: UpOptions) -> None:
             raise UsageError(f"cannot scale {name} to {count}: the number must be 0 or more")
 
 
+def _selected(desired: Desired, intent: Intent) -> tuple[str, ...]:
+    """The services that are to run."""
+    return tuple(select_services(desired, intent.services, dependencies=not intent.no_deps))
+
+
 def _converge(engine: Engine, desired: Desired, intent: Intent, options: UpOptions, reporter: Reporter) -> Outcome:
     with ProjectLock(options.lock, desired.project, reporter):
         engine.settle(desired.project)
+        if options.build is not None:
+            options.build(_selected(desired, intent), reporter)
         observed = engine.observe(desired.project, desired)
         plan = reconcile(desired, observed, intent)
         results = execute(engine, plan, reporter, options.workers)

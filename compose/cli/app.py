@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from compose.cli.declare import converge, look
+from compose.cli.declare import building, converge, look
 from compose.cli.declare.shared import shared
 from compose.cli.options import Globals, Parsed, merge_globals
 from compose.cli.refused import REFUSED
@@ -41,10 +41,12 @@ COMMANDS: dict[str, Declaration] = {
                 look.top,
                 look.port,
             ),
+            building.build,
             *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
         )
     },
     "image ls": look.image_ls,
+    "image build": building.image_build,
     "image load": look.image_load,
     "image import": look.image_import,
     "image rm": look.image_rm,
@@ -138,7 +140,7 @@ def build() -> Any:
             settings["help_option_names"] = ["--help"]
         place = store if parent == "image" else app
         place.command(verb, cls=Command, context_settings=settings, hidden=name in HIDDEN)(declaration)
-    app.add_typer(store, name="image", help="The store of images: ls, load, import, rm, inspect, tag.")
+    app.add_typer(store, name="image", help="The store of images: ls, build, load, import, rm, inspect, tag.")
     root = typer.main.get_command(app)
     for leaf in leaves(root).values():
         _add_shared(leaf, root)

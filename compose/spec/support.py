@@ -7,7 +7,7 @@ NO_EFFECT = "no effect, as in docker compose"
 REFUSED = "refused: not supported yet"
 
 _DONE = """
-    attach blkio_config cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota
+    attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota
     cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt dns_search domainname
     entrypoint env_file environment expose extends external_links extra_hosts group_add healthcheck hostname image
     init ipc label_file labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
@@ -17,7 +17,7 @@ _DONE = """
 """
 _NO_EFFECT = "annotations develop runtime isolation"
 _REFUSED = """
-    build cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec gpus models post_start pre_start pre_stop
+    cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec gpus models post_start pre_start pre_stop
     provider pull_refresh_after storage_opt use_api_socket
 """
 
@@ -76,7 +76,7 @@ VALUES: dict[str, dict[str, str]] = {
         "cluster": REFUSED,
     },
     "logging.driver": {"json-file": DONE, "local": DONE, "none": DONE, "*": REFUSED},
-    "pull_policy": {"always": DONE, "never": DONE, "missing": DONE, "*": REFUSED},
+    "pull_policy": {"always": DONE, "never": DONE, "missing": DONE, "build": DONE, "*": REFUSED},
 }
 TOP: dict[str, str] = {
     "name": DONE,

@@ -258,10 +258,7 @@ def refuse_unsupported(root: Map, report: Report) -> None:
 
 def _refuse(root: Map, path: Path, report: Report, value: str = "") -> None:
     what = f"{dotted(path)} {value}".strip()
-    short = "build is not supported yet" if path[-1] == "build" else "is not supported yet"
-    text = f"{what}: {short}" if path[-1] == "build" else f"{what} {short}"
-    hint = "build the image elsewhere and name it with image:" if path[-1] == "build" else ""
-    report.problem(text, hint=hint, where=locate(root, path, key=True))
+    report.problem(f"{what} is not supported yet", where=locate(root, path, key=True))
 
 
 def _refuse_nested(root: Map, path: Path, parts: list[str], node: Any, status: str, report: Report) -> None:

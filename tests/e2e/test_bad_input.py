@@ -39,7 +39,7 @@ FILES = {
     "undefined volume": (SERVICE + "    volumes: ['data:/data']\n", ("web", "data", "volume")),
     "undefined secret": (SERVICE + "    secrets: [key]\n", ("web", "key", "secret")),
     "unknown dependency": (SERVICE + "    depends_on: [db]\n", ("web", "db")),
-    "not supported": (SERVICE + "    build: .\n", ("build", "not supported")),
+    "not supported": (SERVICE + "    use_api_socket: true\n", ("use_api_socket", "not supported")),
     "unset and required": (SERVICE + "    user: ${NEEDED:?give a user}\n", ("NEEDED", "give a user")),
     "no image": ("services:\n  web:\n    command: ['true']\n", ("web", "image")),
     "missing image": (SERVICE.replace("IMAGE", "nobody/has-this:7"), ("nobody/has-this:7",)),
@@ -139,7 +139,7 @@ def test_command_lines(project: MakeProject) -> None:
     refused(app, "nope", command=("up", "-d", "nope"))
     refused(app, "--no-such", command=("up", "--no-such"))
     refused(app, "nonsense", command=("nonsense",))
-    refused(app, "build", "not supported", command=("build",))
+    refused(app, "nope", command=("build", "nope"))
     refused(app, "web", command=("up", "-d", "--scale", "web=many"))
     app.run("exec", "-T", "web", "true", code=1)
 

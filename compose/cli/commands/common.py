@@ -41,7 +41,6 @@ def refuse(options: Mapping[str, object], hints: Mapping[str, str]) -> None:
             raise UsageError(f"cannot use {flag}: it is not supported yet", hint=hint)
 
 
-NO_BUILD = "make the image elsewhere, then: docker save IMAGE | pycompose load -i -"
 POLICIES = ("", "missing", "never", "if_not_present", "policy")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from compose.api.up import UpOptions, up
-from compose.cli.commands.common import NO_BUILD, check_pull, refuse, scales, show_dry_run
+from compose.cli.commands.build import for_up
+from compose.cli.commands.common import check_pull, refuse, scales, show_dry_run
 from compose.cli.session import Reporting
 from compose.errors import UsageError
 from compose.record import record
@@ -93,6 +94,7 @@ def request_of(session: Session, options: Options, desired: Desired) -> UpOption
         wait_timeout=options.wait_timeout,
         workers=session.workers,
         lock=session.lock(desired.project),
+        build=for_up(session, desired, force=options.build, never=options.no_build, quiet=options.quiet_build),
     )
 
 
@@ -109,8 +111,10 @@ def _is_set(text: str) -> bool:
 
 def _check(options: Options) -> None:
     """Refuse what is not supported, and pairs that exclude each other."""
-    named = {"build": options.build, "watch": options.watch, "menu": False}
-    refuse(named, {"build": NO_BUILD, "watch": "run up again after a change: it recreates what changed"})
+    named = {"watch": options.watch, "menu": False}
+    if options.build and options.no_build:
+        raise UsageError("cannot use --build and --no-build together")
+    refuse(named, {"watch": "run up again after a change: it recreates what changed"})
     check_pull(options.pull)
     aborts = options.abort_on_container_exit or options.abort_on_container_failure or bool(options.exit_code_from)
     attaches = bool(options.attach) or options.attach_dependencies

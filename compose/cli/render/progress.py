@@ -8,7 +8,7 @@ import threading
 import time
 
 from compose.cli.render.words import WORDS, Counter, Style, duration, title
-from compose.events import Note, StepFinished, StepProgress, StepStarted
+from compose.events import BuildOutput, Note, StepFinished, StepProgress, StepStarted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Plain:
         match event:
             case Note(text=text, level=level):
                 self._write(f"{level}: {text}" if level != "info" else text)
+            case BuildOutput(text=text):
+                self._write(text)
             case StepStarted(number=number, reason=reason):
                 self._why[number] = reason
             case StepProgress():
@@ -105,6 +107,8 @@ class Json:
                 if total:
                     row |= {"current": current, "total": total, "percent": min(100, 100 * current // total)}
                 self._write(row)
+            case BuildOutput(name=name, text=text):
+                self._write({"id": f"Image {name}", "status": "Building", "text": text})
             case StepStarted(kind=kind, name=name, verb=verb, reason=reason) if verb in WORDS:
                 self._write({"id": title(kind, name), "status": WORDS[verb][0], "text": reason})
             case StepFinished(kind=kind, name=name, verb=verb, error=error) if error or verb in WORDS:

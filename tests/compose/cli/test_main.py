@@ -325,7 +325,7 @@ def test_the_shell_completes_commands_and_services(project: dict[str, str]) -> N
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("up --build", "cannot use --build: it is not supported yet"),
+        ("up --build --no-build", "cannot use --build and --no-build together"),
         ("up -d --attach web", "cannot use --detach with"),
         ("up --pull always", "cannot use --pull always"),
         ("up --scale web", "cannot read the scale web"),

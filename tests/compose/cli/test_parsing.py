@@ -106,7 +106,19 @@ def test_the_usual_command_lines_are_fast(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "ps --help", "ps --nope", "bogus", "build", "exec web", "ps -n", "up -t x", "port web", "image", "--version"],
+    [
+        "",
+        "ps --help",
+        "ps --nope",
+        "bogus",
+        "publish",
+        "exec web",
+        "ps -n",
+        "up -t x",
+        "port web",
+        "image",
+        "--version",
+    ],
 )
 def test_what_needs_words_goes_to_typer(line: str) -> None:
     assert fast.parse(line.split()) is None

@@ -1,0 +1,138 @@
+"""The network of RUN: a bridge of the build's own that leads out, made when the first step needs it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from netplan.spec import EndpointSpec, NetworkSpec
+from runtime.build.errors import BuildFault
+from runtime.errors import NotFound
+from runtime.images.store import resolve
+from runtime.linux.process import CLONE_NEWNET, start_time, unshare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netplan.store import Store
+    from runtime.images.store import Image
+    from runtime.paths import Roots
+
+PREFIX = "pycompose_build_"
+_PID, _BEGAN = "org.pycompose.build.pid", "org.pycompose.build.start"
+
+
+class BuildSurroundings:
+    """What the builder takes from outside (runtime.build.request.Surroundings).
+
+    ``store``: netplan's, opened when it is asked for. ``network``: an existing network to use in place of one of its
+    own. ``pull``: fetches an image by name; None where there is no registry client.
+    """
+
+    def __init__(
+        self,
+        roots: Roots,
+        store: Callable[[], Store],
+        network: str = "",
+        pull: Callable[[str], Image] | None = None,
+    ) -> None:
+        self.roots = roots
+        self.network = network
+        self._store = store
+        self._pull = pull
+        self._lock = threading.Lock()
+        self._netns = -1
+        self._container = f"build-{os.urandom(8).hex()}"
+        self._own = ""
+
+    def find_image(self, reference: str, pull: bool) -> Image:
+        """From the store, or pulled: when it is missing, or with ``pull`` always. Raises RuntimeFault."""
+        if pull and self._pull is not None:
+            return self._pull(reference)
+        try:
+            return resolve(self.roots, reference)
+        except NotFound:
+            if self._pull is None:
+                raise
+            return self._pull(reference)
+
+    def open_network(self) -> int:
+        """A descriptor of the build's network namespace, which all its steps share; processes end with each step."""
+        with self._lock:
+            if self._netns < 0:
+                self._netns = self._connect()
+            return os.dup(self._netns)
+
+    def _connect(self) -> int:
+        from netplan import endpoint, network
+
+        store = self._store()
+        name = self.network
+        if not name:
+            _sweep(store)
+            name = self._own = PREFIX + os.urandom(4).hex()
+            owner = os.getpid()
+            labels = {_PID: str(owner), _BEGAN: str(start_time(owner))}
+            network.create_network(store, NetworkSpec(name, labels=labels))
+        namespace = new_namespace()
+        try:
+            endpoint.attach(store, EndpointSpec(name, self._container, "eth0", (self._container,)), namespace)
+        except BaseException:
+            os.close(namespace)
+            raise
+        return namespace
+
+    def resolv_conf(self) -> str:
+        """The host's, without name servers that only the host itself reaches."""
+        try:
+            with open("/etc/resolv.conf", encoding="utf-8", errors="surrogateescape") as file:
+                lines = file.read().splitlines()
+        except OSError:
+            return ""
+        kept = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
+        return "\n".join(kept) + "\n"
+
+    def close(self) -> None:
+        """Give the network back."""
+        with self._lock:
+            if self._netns >= 0:
+                from netplan import endpoint, network
+
+                os.close(self._netns)
+                self._netns = -1
+                endpoint.detach(self._store(), self._container)
+            if self._own:
+                network.remove_network(self._store(), self._own, force=True)
+                self._own = ""
+
+
+def new_namespace() -> int:
+    """A descriptor of a new network namespace, with its loopback up. Raises BuildFault."""
+    found: list[int] = []
+    problem: list[OSError] = []
+
+    def make() -> None:
+        try:
+            unshare(CLONE_NEWNET)  # of this thread only
+            found.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            problem.append(error)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if problem:
+        raise BuildFault(f"cannot make a network namespace: {problem[0].strerror}", "pycompose doctor says more")
+    return found[0]
+
+
+def _sweep(store: Store) -> None:
+    """Remove the networks of builds that were killed."""
+    from netplan import endpoint, network
+
+    for one in network.list_networks(store):
+        if one.name.startswith(PREFIX) and start_time(int(one.labels.get(_PID, "0"))) != int(one.labels[_BEGAN]):
+            for row in endpoint.endpoints(store, network=one.name):
+                endpoint.detach(store, row.container, dying=True)
+            network.remove_network(store, one.name, force=True)
