@@ -9,7 +9,8 @@ from netplan.spec import EndpointSpec, NetworkSpec
 from runtime.build.errors import BuildFault
 from runtime.errors import NotFound
 from runtime.images.store import resolve
-from runtime.linux.process import CLONE_NEWNET, start_time, unshare
+from runtime.linux.identity import start_time
+from runtime.linux.process import CLONE_NEWNET, unshare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
