@@ -21,8 +21,13 @@ VOLUME = PREFIX + "volume"
 IMAGE_REFERENCE = "org.pycompose.image"  # the reference as the file has it; for ps and images
 
 
-def container_name(project: str, service: str, number: int) -> str:
-    return f"{project}-{service}-{number}"
+def container_name(project: str, service: str, number: int, separator: str = "-") -> str:
+    return separator.join((project, service, str(number)))
+
+
+def without_project(project: str, name: str) -> str:
+    """A container's name without its project's, whatever stands between them."""
+    return name[len(project) + 1 :] if name.startswith((f"{project}-", f"{project}_")) else name
 
 
 def resource_name(project: str, key: str) -> str:

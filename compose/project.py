@@ -29,6 +29,8 @@ class LoadOptions:
     profiles: tuple[str, ...] = ()
     cwd: str = ""
     targets: tuple[str, ...] = ()
+    all_resources: bool = False  # networks and volumes that no service uses, too
+    compatibility: bool = False  # names of containers with "_", as docker-compose 1 had them
 
 
 def load_project(options: LoadOptions, environ: Mapping[str, str]) -> Project:

@@ -23,6 +23,7 @@ class DownOptions:
     volumes: bool = False
     remove_orphans: bool = False
     timeout: float | None = None
+    images: str = ""  # --rmi: "local" or "all"
     project: str = ""
     workers: int = 0
     lock: str = ""
@@ -43,4 +44,4 @@ def down(engine: Engine, desired: Desired | None, options: DownOptions, reporter
 
 def down_intent(options: DownOptions) -> DownIntent:
     """What ``down`` asks of the planner."""
-    return DownIntent(options.services, options.volumes, options.remove_orphans, options.timeout)
+    return DownIntent(options.services, options.volumes, options.remove_orphans, options.timeout, options.images)

@@ -57,7 +57,7 @@ def short_name(project: str, name: str) -> str:
     head, mark, rest = name.partition("_")
     if mark and len(head) == 12 and not head.strip("0123456789abcdef"):
         name = rest
-    return name.removeprefix(f"{project}-")
+    return labels.without_project(project, name)
 
 
 def merged(

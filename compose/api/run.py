@@ -75,7 +75,7 @@ def plan_run(engine: Engine, desired: Desired, options: RunOptions, ident: str) 
 
 
 def _name(desired: Desired, options: RunOptions, ident: str) -> str:
-    return options.name or f"{desired.project}-{options.service}-run-{ident[:12]}"
+    return options.name or desired.separator.join((desired.project, options.service, "run", ident[:12]))
 
 
 def _overrides(options: RunOptions) -> dict[str, Any]:

@@ -124,7 +124,9 @@ def _plain_flags(command: Any, args: list[str], interspersed: bool) -> list[str]
 
 
 def _flag(option: Any, name: str, value: bool) -> list[str]:
-    return [name] if value else option.secondary_opts[:1]
+    if value:
+        return [name]
+    return ["--no-tty"] if option.name == "tty" else option.secondary_opts[:1]
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import _signal
 import os
 import threading
 
+from compose import labels
 from compose.api import lifecycle
 from compose.api.follow import Ended, Line, ProjectFollower
 from compose.api.read import select
@@ -30,7 +31,7 @@ def attend(session: Session, desired: Desired, options: Options, began: int) -> 
     watched = watched_services(desired, options)
     followed = select(observed, desired, _converged(desired, options))
     shown = [one for one in followed if one.service in watched]
-    names = [one.name.removeprefix(f"{desired.project}-") for one in shown]
+    names = [labels.without_project(desired.project, one.name) for one in shown]
     session.tell(f"Attaching to {', '.join(names)}\n")
     with ProjectFollower(
         session.roots, desired.project, _converged(desired, options), followed, since_ns=began, announce=True

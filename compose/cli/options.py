@@ -14,6 +14,11 @@ PROGRESS = ("auto", "tty", "plain", "json", "quiet")
 ANSI = ("auto", "never", "always")
 
 
+def is_yes(text: str) -> bool:
+    """The value of a boolean environment variable, as Go and docker compose read them."""
+    return text.lower() in ("1", "t", "true", "y", "yes", "on")
+
+
 @record
 class Globals:
     """Options of every command; they may stand before or after it. Empty: not given."""
@@ -31,6 +36,8 @@ class Globals:
     timings: bool = False
     all_resources: bool = False
     compatibility: bool = False
+    no_ansi: bool = False  # what --ansi never was called once
+    insecure_registry: tuple[str, ...] = ()
 
 
 @record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from compose.cli.options import ANSI, PROGRESS
+from compose.cli.options import ANSI, PROGRESS, is_yes
 from compose.cli.timings import Timings
 from compose.errors import SpecError, UsageError
 from compose.events import Note
@@ -36,7 +36,10 @@ class Session:
         self._desired: Desired | None = None
         self._warm = self._started = False
         self.progress_mode = self._choice("progress", shared.progress or environ.get("COMPOSE_PROGRESS", ""), PROGRESS)
-        self.ansi = self._choice("ansi", shared.ansi or environ.get("COMPOSE_ANSI", ""), ANSI)
+        if shared.insecure_registry:
+            raise UsageError("cannot use --insecure-registry", hint="docker compose itself no longer acts on it")
+        wanted = "never" if shared.no_ansi else shared.ansi or environ.get("COMPOSE_ANSI", "")
+        self.ansi = self._choice("ansi", wanted, ANSI)
 
     @staticmethod
     def _choice(option: str, value: str, known: tuple[str, ...]) -> str:
@@ -58,6 +61,8 @@ class Session:
             env_files=shared.env_file,
             profiles=shared.profile,
             targets=targets,
+            all_resources=shared.all_resources,
+            compatibility=shared.compatibility or is_yes(self.environ.get("COMPOSE_COMPATIBILITY", "")),
         )
 
     def desired(self, targets: tuple[str, ...] = ()) -> Desired:

@@ -83,7 +83,7 @@ class Joiner:
     ) -> EndpointSpec:
         number = int(one.labels.get(key.NUMBER, "1") or 1)
         oneoff = one.labels.get(key.ONEOFF) == "True"
-        name = service.container_name or key.container_name(desired.project, service.name, number)
+        name = service.container_name or key.container_name(desired.project, service.name, number, desired.separator)
         return translate.endpoint_spec(
             desired,
             service,

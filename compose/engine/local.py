@@ -15,7 +15,7 @@ from compose.record import EMPTY
 from netplan.errors import NetworkFault
 from runtime import container as containers
 from runtime import events
-from runtime.errors import NotFound, RuntimeFault, StartFailed
+from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.linux.identity import boot_id
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle, Roots, project_run_dir
@@ -165,6 +165,20 @@ class LocalEngine:
         from compose.engine.making import remove_volume
 
         remove_volume(self.roots, name)
+
+    @told
+    def remove_image(self, reference: str) -> None:
+        from runtime.images.store import remove_image
+
+        def users(digest: str) -> list[str]:
+            return [one.name for one in containers.list_containers(self.roots) if one.labels.get(key.IMAGE) == digest]
+
+        try:
+            remove_image(self.roots, reference, in_use=users)
+        except NotFound:
+            pass
+        except Conflict as reason:
+            self.note(f"image {reference} is kept: {str(reason).rpartition(': ')[2]}")
 
     # -- containers
 

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
         def create_volume(self, project: str, volume: DesiredVolume) -> None: ...
         def remove_volume(self, name: str) -> None: ...
+        def remove_image(self, reference: str) -> None:
+            """One that is gone is removed; one that is in use, or built in, is kept, and a note says why."""
+            ...
 
         # containers; ``ident`` is 64 hex digits
         def create_container(

@@ -120,7 +120,7 @@ def links(desired: Desired, service: DesiredService) -> dict[str, str]:
         name, _, alias = text_.partition(":")
         found[alias or name] = name
         for number in range(1, _replicas(desired, name) + 1):
-            container = labels.container_name(desired.project, name, number)
+            container = labels.container_name(desired.project, name, number, desired.separator)
             found[f"{name}-{number}"] = container
     for text_ in service.config.get("external_links") or ():
         name, _, alias = text_.partition(":")

@@ -14,6 +14,7 @@ from compose.plan.actions import (
     PauseContainer,
     PrepareContainer,
     RemoveContainer,
+    RemoveImage,
     RemoveNetwork,
     RemoveVolume,
     RenameContainer,
@@ -74,6 +75,8 @@ def perform(number: int, action: Action, context: Context) -> None:
             engine.create_volume(context.project, context.volumes[title])
         case RemoveVolume(_title, name):
             engine.remove_volume(name)
+        case RemoveImage(reference):
+            engine.remove_image(reference)
         case CreateContainer():
             _create(number, action, context)
         case Connect(_title, target, service, network, aliases):

@@ -73,6 +73,15 @@ class RemoveVolume:
 
 
 @record
+class RemoveImage:
+    """Remove the name ``title`` from the store, and with an image's last name the image. Kept while it is used."""
+
+    title: str
+    kind = "image"
+    verb = "remove"
+
+
+@record
 class CreateContainer:
     """Create replica ``number`` of ``service`` under the full ``name``.
 
@@ -216,6 +225,7 @@ ACTIONS = (
     RemoveNetwork,
     CreateVolume,
     RemoveVolume,
+    RemoveImage,
     CreateContainer,
     PrepareContainer,
     AdoptContainer,
@@ -238,6 +248,7 @@ if TYPE_CHECKING:
         | RemoveNetwork
         | CreateVolume
         | RemoveVolume
+        | RemoveImage
         | CreateContainer
         | PrepareContainer
         | AdoptContainer

@@ -100,7 +100,7 @@ def check_names(decisions: Decisions, observed: Observed, intent: Intent) -> lis
     project = decisions.desired.project
     ours = {container.name: container for container in observed.containers}
     problems = []
-    for name, owner in _new_names(decisions, project):
+    for name, owner in _new_names(decisions):
         holder = ours.get(name)
         if holder is not None and (holder.service != owner or holder.oneoff):
             problems.append((f"cannot create container {name!r}: {holder.service} has one of that name", ""))
@@ -114,10 +114,10 @@ def check_names(decisions: Decisions, observed: Observed, intent: Intent) -> lis
     return problems
 
 
-def _new_names(decisions: Decisions, project: str) -> Iterator[tuple[str, str]]:
+def _new_names(decisions: Decisions) -> Iterator[tuple[str, str]]:
     services = {service.name: service for service in decisions.desired.services}
     for name, rows in decisions.of.items():
         container_name = services[name].container_name
         for row in rows:
             if isinstance(row, (Make, Replace)):
-                yield final_name(project, name, row.number, container_name), name
+                yield final_name(decisions.desired, name, row.number, container_name), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compose import labels
 from compose.plan.actions import (
     AdoptContainer,
     Connect,
@@ -141,7 +142,7 @@ class Writer:
 
     def _make(self, service: DesiredService, row: Make) -> None:
         after = [self._clear(row.instead, row.reason)] if row.instead else []
-        name = final_name(self.desired.project, service.name, row.number, service.container_name)
+        name = final_name(self.desired, service.name, row.number, service.container_name)
         label = self._title(service, row.number)
         created = self._create(service, row.number, name, row.reason, after=after)
         if self.intent.no_start:
@@ -171,9 +172,9 @@ class Writer:
         return self.builder.add(CreateContainer(label, service.name, number, name, replaces, shares), reason, needed)
 
     def _replace(self, service: DesiredService, row: Replace) -> None:
-        old, project = row.old, self.desired.project
+        old = row.old
         label = self._title(service, row.number)
-        final = final_name(project, service.name, row.number, service.container_name)
+        final = final_name(self.desired, service.name, row.number, service.container_name)
         target, last, because = self._successor(service, row, final)
         halted = self._halt_replaced(service, row, last, because)
         after = [step for step in (last, halted) if step]
@@ -232,7 +233,7 @@ class Writer:
         else:
             self.gate.note(service.name, target, [], container)
         if replaced_prefix(container) and service.name in self.decisions.selected:
-            final = final_name(self.desired.project, service.name, row.number, service.container_name)
+            final = final_name(self.desired, service.name, row.number, service.container_name)
             last = [*last, self.vacated.get(final, 0)]
             self.builder.add(RenameContainer(label, target, final), "finishes what was begun", last)
 
@@ -322,14 +323,14 @@ class Writer:
         return step
 
     def _title(self, service: DesiredService, number: int) -> str:
-        return title(self.desired.project, service.name, number, service.container_name)
+        return title(self.desired, service.name, number, service.container_name)
 
     # run
 
     def write_oneoff(self, oneoff: OneOff) -> None:
         """Create and connect the container of ``run``; starting it is the caller's, who attaches first."""
         service = self.services[oneoff.service]
-        label = oneoff.name.removeprefix(f"{self.desired.project}-")
+        label = labels.without_project(self.desired.project, oneoff.name)
         shares = {
             f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))
         }

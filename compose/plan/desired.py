@@ -95,6 +95,8 @@ class Desired:
     files: tuple[DesiredFile, ...] = ()
     disabled: tuple[str, ...] = ()  # services left out by profiles: not orphans
     warnings: tuple[str, ...] = ()
+    separator: str = "-"  # between the parts of a container's name; "_" with --compatibility
+    all_resources: bool = False  # create also networks and volumes that no service uses
 
     def service(self, name: str) -> DesiredService:
         """The service of that name. Raises KeyError."""

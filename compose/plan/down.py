@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compose import labels
-from compose.plan.actions import Disconnect, Existing, RemoveContainer, RemoveNetwork, RemoveVolume
+from compose.plan.actions import Disconnect, Existing, RemoveContainer, RemoveImage, RemoveNetwork, RemoveVolume
 from compose.plan.halt import halt
 from compose.plan.plan import PlanBuilder
 from compose.plan.select import check_names, closure
@@ -52,9 +52,25 @@ def plan_down(desired: Desired | None, observed: Observed, intent: DownIntent) -
         builder.warn(f"network {name} is kept: {who}")
     if intent.volumes:
         _volumes(builder, desired, observed, removed)
+    if intent.images and not intent.services:
+        _images(builder, desired, observed, removed, everything=intent.images == "all")
     if not builder.steps and not builder.warnings:
         builder.warn(f"no resource found to remove for project {project}")
     return builder.build(project, desired)
+
+
+def _images(
+    builder: PlanBuilder, desired: Desired | None, observed: Observed, after: list[int], *, everything: bool
+) -> None:
+    """What the services are made from, as far as it is there. Without a file, what the containers were made from."""
+    there = {image.reference for image in observed.images}
+    if desired is not None:
+        used = [one.image for one in desired.services if everything or not one.config.get("image")]
+        used = [reference for reference in used if reference in there]
+    else:
+        used = [one.labels.get(labels.IMAGE_REFERENCE, "") for one in observed.containers if everything]
+    for reference in dict.fromkeys(filter(None, used)):
+        builder.add(RemoveImage(reference), "--rmi", after)
 
 
 def dependents_by_service(desired: Desired | None, observed: Observed) -> dict[str, list[str]]:

@@ -56,6 +56,7 @@ class DownIntent:
     volumes: bool = False
     remove_orphans: bool = False
     timeout: float | None = None
+    images: str = ""  # "local": those without a name in the file; "all": all that services use
 
 
 @record

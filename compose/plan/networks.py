@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def used_networks(desired: Desired, services: Sequence[DesiredService]) -> list[DesiredNetwork]:
-    """The networks that any of the services joins, in file order."""
+    """The networks that any of the services joins (with --all-resources: all), in file order."""
+    if desired.all_resources:
+        return list(desired.networks)
     keys = {key for service in services for key in service.networks}
     return [network for network in desired.networks if network.key in keys]
 
@@ -88,7 +90,7 @@ def plan_volumes(
     used = {key for service in services for key, _target in volume_mounts(service)}
     ready = {}
     for volume in desired.volumes:
-        if volume.key not in used:
+        if volume.key not in used and not desired.all_resources:
             continue
         found = there.get(volume.name)
         ready[volume.key] = 0

@@ -7,6 +7,7 @@ from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from compose.plan.desired import Desired
     from compose.plan.observed import Observed, ObservedContainer
 
 LIVE = ("running", "paused", "restarting")
@@ -34,16 +35,16 @@ def short_name(project: str, container: ObservedContainer) -> str:
     name = container.name
     if replaced_prefix(container):
         name = name[13:]
-    return name.removeprefix(f"{project}-")
+    return labels.without_project(project, name)
 
 
-def final_name(project: str, service: str, number: int, container_name: str = "") -> str:
-    return container_name or labels.container_name(project, service, number)
+def final_name(desired: Desired, service: str, number: int, container_name: str = "") -> str:
+    return container_name or labels.container_name(desired.project, service, number, desired.separator)
 
 
-def title(project: str, service: str, number: int, container_name: str = "") -> str:
+def title(desired: Desired, service: str, number: int, container_name: str = "") -> str:
     """The short name of a replica, as plans and logs show it."""
-    return container_name or f"{service}-{number}"
+    return container_name or f"{service}{desired.separator}{number}"
 
 
 @record

@@ -151,14 +151,17 @@ def _resource(root: Map, section: str, key: str, item: Any, project: str) -> Non
         item.setdefault("ipam", Map())
 
 
-def prune(root: Map) -> None:
-    """Leave out what is empty, and resources that no enabled service uses, the way docker compose prints a project."""
+def prune(root: Map, *, everything: bool = False) -> None:
+    """Leave out what is empty, and resources that no enabled service uses, the way docker compose prints a project.
+
+    ``everything``: unused resources stay (--all-resources).
+    """
     services = root["services"]
     for name, service in services.items():
         extensions = {key: _plain(service[key]) for key in service if key.startswith("x-")}
         services[name] = {**_pruned(service), **extensions}
     for section, names in _used(services).items():
-        root[section] = {key: _pruned(root[section][key]) for key in root[section] if key in names}
+        root[section] = {key: _pruned(root[section][key]) for key in root[section] if everything or key in names}
 
 
 def _used(services: Map) -> dict[str, set[str]]:

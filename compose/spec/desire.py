@@ -29,7 +29,7 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
     files = _files(loaded)
     digests = {(file.kind, file.key): file.digest for file in files}
     names = root["services"].keys()
-    services = tuple(_service(loaded.name, name, item, digests, names) for name, item in root["services"].items())
+    services = tuple(_service(loaded, name, item, digests, names) for name, item in root["services"].items())
     return Desired(
         project=loaded.name,
         working_dir=place.directory,
@@ -42,6 +42,8 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
         files=files,
         disabled=loaded.disabled,
         warnings=loaded.warnings,
+        separator=loaded.separator,
+        all_resources=loaded.all_resources,
     )
 
 
@@ -70,14 +72,14 @@ def _config(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _service(
-    project: str, name: str, item: Mapping[str, Any], digests: Mapping[tuple[str, str], str], names: Collection[str]
+    loaded: Loaded, name: str, item: Mapping[str, Any], digests: Mapping[tuple[str, str], str], names: Collection[str]
 ) -> DesiredService:
     """``names``: the enabled services; a dependency on another one was declared not to be required, and is left out."""
     config = _config(item)
     replicas = config.get("scale", (config.get("deploy") or {}).get("replicas"))
     return DesiredService(
         name=name,
-        image=config.get("image") or f"{project}-{name}",
+        image=config.get("image") or f"{loaded.name}{loaded.separator}{name}",
         config=config,
         config_hash=config_hash(config, digests),
         replicas=1 if replicas is None else replicas,

@@ -34,6 +34,8 @@ class Loaded:
     disabled: tuple[str, ...]
     warnings: tuple[str, ...]
     inputs: Inputs
+    separator: str = "-"
+    all_resources: bool = False
 
 
 class Loader:
@@ -109,8 +111,9 @@ def load(options: LoadOptions, environ: Mapping[str, str], *, refuse: bool = Tru
     if refuse:
         validate.refuse_unsupported(root, report)
     report.raise_if_any()
-    defaults.prune(root)
-    return Loaded(name, place, root, order, disabled, tuple(report.warnings), inputs)
+    defaults.prune(root, everything=options.all_resources)
+    separator = "_" if options.compatibility else "-"
+    return Loaded(name, place, root, order, disabled, tuple(report.warnings), inputs, separator, options.all_resources)
 
 
 def _profiles(options: LoadOptions, variables: Variables) -> tuple[str, ...]:

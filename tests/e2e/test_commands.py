@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import MakeProject
 from tests.support.cli import Project, eventually, read_lines
+from tests.support.flags import covers
 
 pytestmark = pytest.mark.root
 
@@ -47,6 +48,7 @@ def actions(rows: list[dict[str, object]]) -> list[str]:
     return [f"{row['service']} {row['action']}" for row in rows]
 
 
+@covers("events --json", "events --since", "events --until")
 def test_events_json_since_until(project: MakeProject) -> None:
     app = project(FILE.replace("replicas: 2", "replicas: 1"))
     app.up("--wait")
@@ -92,6 +94,7 @@ def test_events_follow(app: Project) -> None:
 # -- stats, volumes
 
 
+@covers("stats --no-stream", "stats --format")
 def test_stats_no_stream_and_format(app: Project) -> None:
     lines = app.run("stats", "--no-stream").lines
     assert lines[0].split()[:3] == ["CONTAINER", "ID", "NAME"]
@@ -102,11 +105,13 @@ def test_stats_no_stream_and_format(app: Project) -> None:
     assert app.run("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "db").lines[0] == f"{app.name}-db-1 1"
 
 
+@covers("stats --no-trunc")
 def test_stats_no_trunc(app: Project) -> None:
     full = app.run("stats", "--no-stream", "--no-trunc", "--format", "{{.ID}}", "web").stdout.strip()
     assert full == app.ident("web")
 
 
+@covers("stats --all")
 def test_stats_all(project: MakeProject) -> None:
     app = project(FILE)
     app.run("create", "web")
@@ -115,6 +120,7 @@ def test_stats_all(project: MakeProject) -> None:
     assert (row["Name"], row["PIDs"]) == (f"{app.name}-web-1", "0")
 
 
+@covers("volumes --quiet", "volumes --format")
 def test_volumes_quiet_and_format(app: Project) -> None:
     name = f"{app.name}_data"
     assert app.run("volumes").lines == ["DRIVER    VOLUME NAME", f"local     {name}"]
@@ -135,6 +141,7 @@ def members(data: bytes) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in archive}
 
 
+@covers("export --output")
 def test_export_output(app: Project) -> None:
     app.sh("web", "echo mine >/root/new; rm /etc/group; echo v >/data/in-the-volume; mkdir -p /opt/d")
     path = app.dir / "out.tar"
@@ -158,6 +165,7 @@ def test_export_of_a_stopped_container_to_stdout(project: MakeProject) -> None:
     assert app.run("export", "one", "-o", "/nowhere/x.tar", code=1).stderr.startswith("cannot")
 
 
+@covers("export --index")
 def test_export_index(app: Project) -> None:
     app.exec("db", "touch", "/second", flags=("--index", "2"))
     child = app.start("export", "--index", "2", "db")
@@ -168,6 +176,7 @@ def test_export_index(app: Project) -> None:
 # -- templates
 
 
+@covers("ps --format")
 def test_ps_format(app: Project) -> None:
     lines = app.run("ps", "--format", r'table {{.Service}}\t{{upper .State}}\t{{.Label "team.name"}}').lines
     assert lines == [

@@ -141,6 +141,10 @@ class FakeEngine:
             self._call("remove_volume", name)
             self.volumes.pop(name, None)
 
+    def remove_image(self, reference: str) -> None:
+        with self._lock:
+            self._call("remove_image", reference)
+
     def create_container(
         self,
         desired: Desired,

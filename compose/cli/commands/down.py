@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from compose.api.down import DownOptions, down
-from compose.cli.commands.common import refuse, show_dry_run
+from compose.cli.commands.common import show_dry_run
+from compose.cli.options import is_yes
 from compose.cli.session import Reporting
+from compose.errors import UsageError
 from compose.record import record
 
 TYPE_CHECKING = False
@@ -22,13 +24,15 @@ class Options:
 
 
 def run(session: Session, options: Options) -> int:
-    refuse({"rmi": options.rmi}, {"rmi": "remove images with: pycompose rmi IMAGE"})
+    if options.rmi not in ("", "local", "all"):
+        raise UsageError(f"cannot use --rmi {options.rmi}", hint="choose one of local, all")
     project, desired = session.project(options.services)
     request = DownOptions(
         services=options.services,
         volumes=options.volumes,
-        remove_orphans=options.remove_orphans or bool(session.environ.get("COMPOSE_REMOVE_ORPHANS")),
+        remove_orphans=options.remove_orphans or is_yes(session.environ.get("COMPOSE_REMOVE_ORPHANS", "")),
         timeout=options.timeout,
+        images=options.rmi,
         project=project,
         workers=session.workers,
         lock=session.lock(project),

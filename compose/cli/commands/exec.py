@@ -27,7 +27,7 @@ class Options:
     no_tty: bool = False
     index: int = 0
     privileged: bool = False
-    interactive: bool = False
+    interactive: bool = True
     tty: bool = False
 
 
@@ -45,7 +45,7 @@ def run(session: Session, options: Options) -> int:
         tty=terminal,
         detach=options.detach,
         privileged=options.privileged,
-        stdin=not options.detach,
+        stdin=options.interactive and not options.detach,
     )
 
 

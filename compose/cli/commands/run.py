@@ -38,7 +38,7 @@ class Options:
     name: str = ""
     no_deps: bool = False
     no_tty: bool = False
-    interactive: bool = False
+    interactive: bool = True
     tty: bool = False
     use_aliases: bool = False
     cap_add: tuple[str, ...] = ()
@@ -117,7 +117,13 @@ def _start(session: Session, desired: Desired, options: Options, result: RunResu
         session.write(f"{result.name}\n")
         return 0
     try:
-        code = attach(session.roots, result.ident, tty=terminal, start=lambda: engine.start_container(result.ident))
+        code = attach(
+            session.roots,
+            result.ident,
+            tty=terminal,
+            stdin=options.interactive,
+            start=lambda: engine.start_container(result.ident),
+        )
     finally:
         _remove(session, desired, options, result)
     session.timings.mark("attached")
@@ -135,7 +141,7 @@ def _remove(session: Session, desired: Desired, options: Options, result: RunRes
 
 def overrides_of(options: Options, desired: Desired, terminal: bool) -> dict[str, Any]:
     """What differs from the service, as the engine takes it (RUN_OVERRIDES)."""
-    overrides: dict[str, Any] = {"tty": terminal, "stdin_open": not options.detach}
+    overrides: dict[str, Any] = {"tty": terminal, "stdin_open": options.interactive and not options.detach}
     if options.command:
         overrides["command"] = list(options.command)
     if options.entrypoint is not None:
@@ -160,15 +166,20 @@ def overrides_of(options: Options, desired: Desired, terminal: bool) -> dict[str
 
 
 def _from_files(paths: tuple[str, ...]) -> dict[str, str]:
-    """``KEY=VALUE`` lines of files. Raises UsageError for one that cannot be read."""
+    """Files in the syntax of ``env_file``: quotes, interpolation, a key alone for our own value. Raises UsageError."""
+    if not paths:
+        return {}
+    from compose.spec.dotenv import parse
+
     found: dict[str, str] = {}
     for path in paths:
         try:
-            with open(path) as file:
-                lines = [line.strip() for line in file]
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-        found.update(variables(tuple(line for line in lines if line and not line.startswith("#")), os.environ))
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        entries = parse(content, path, os.environ.get)
+        found.update({key: value for key, value in entries.items() if value is not None})
     return found
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+from compose import labels
 from compose.api.up import UpOptions, up
 from compose.cli.commands.build import for_up
 from compose.cli.commands.common import check_pull, refuse, scales, show_dry_run
+from compose.cli.options import is_yes
 from compose.cli.session import Reporting
 from compose.errors import UsageError
 from compose.record import record
@@ -87,8 +89,8 @@ def request_of(session: Session, options: Options, desired: Desired) -> UpOption
         no_deps=options.no_deps,
         no_start=options.no_start,
         timeout=options.timeout,
-        remove_orphans=options.remove_orphans or _is_set(environ.get("COMPOSE_REMOVE_ORPHANS", "")),
-        ignore_orphans=_is_set(environ.get("COMPOSE_IGNORE_ORPHANS", "")),
+        remove_orphans=options.remove_orphans or is_yes(environ.get("COMPOSE_REMOVE_ORPHANS", "")),
+        ignore_orphans=is_yes(environ.get("COMPOSE_IGNORE_ORPHANS", "")),
         renew_anon_volumes=options.renew_anon_volumes,
         wait=options.wait,
         wait_timeout=options.wait_timeout,
@@ -102,11 +104,7 @@ def unchanged(outcome: Outcome) -> int:
     """How many of the project's containers the plan did not touch."""
     touched = {step.action.title for step in outcome.plan.steps if step.action.kind == "container"}
     project = outcome.plan.project
-    return sum(one.name.removeprefix(f"{project}-") not in touched for one in outcome.containers)
-
-
-def _is_set(text: str) -> bool:
-    return text.lower() in ("1", "true", "yes", "on")
+    return sum(labels.without_project(project, one.name) not in touched for one in outcome.containers)
 
 
 def _check(options: Options) -> None:

@@ -69,7 +69,7 @@ def down(
     volumes: Annotated[bool, opt("--volumes", "-v", help="Also named and anonymous volumes.")] = False,
     timeout: Timeout = None,
     remove_orphans: Orphans = False,
-    rmi: Annotated[str, hidden("--rmi")] = "",
+    rmi: Annotated[str, opt("--rmi", metavar="WHICH", help="Also images: local, or all.")] = "",
 ) -> None:
     """Stop and remove containers and networks."""
 
@@ -125,7 +125,7 @@ def run(
     name: Annotated[str, opt("--name", metavar="NAME", help="Name of the container.")] = "",
     no_deps: NoDeps = False,
     no_tty: NoTty = False,
-    interactive: Annotated[bool, hidden("--interactive", "-i")] = False,
+    interactive: Annotated[bool, hidden("--interactive/--no-interactive", "-i")] = True,
     tty: Annotated[bool, hidden("--tty", "-t")] = False,
     use_aliases: Annotated[bool, opt("--use-aliases", help="Answer to the service's names, too.")] = False,
     cap_add: Annotated[list[str], opt("--cap-add", metavar="CAP", help="Add a capability.")] = [],

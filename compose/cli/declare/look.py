@@ -59,7 +59,7 @@ def exec(
     no_tty: NoTty = False,
     index: Index = 0,
     privileged: Annotated[bool, opt("--privileged", help="With all capabilities.")] = False,
-    interactive: Annotated[bool, hidden("--interactive", "-i")] = False,
+    interactive: Annotated[bool, hidden("--interactive/--no-interactive", "-i")] = True,
     tty: Annotated[bool, hidden("--tty", "-t")] = False,
 ) -> None:
     """Execute a command in a running container."""

@@ -24,7 +24,11 @@ def shared(
     dry_run: Annotated[bool, opt("--dry-run", help="Show what would be done, do nothing.")] = False,
     verbose: Annotated[bool, opt("--verbose", help="Also show the reason of each step.")] = False,
     timings: Annotated[bool, opt("--timings", help="At the end, say where the time went.")] = False,
-    all_resources: Annotated[bool, hidden("--all-resources")] = False,
-    compatibility: Annotated[bool, hidden("--compatibility")] = False,
+    all_resources: Annotated[
+        bool, opt("--all-resources", help="Also networks and volumes that no service uses.")
+    ] = False,
+    compatibility: Annotated[bool, opt("--compatibility", help="Names of containers with _ instead of -.")] = False,
+    no_ansi: Annotated[bool, hidden("--no-ansi")] = False,
+    insecure_registry: Annotated[list[str], hidden("--insecure-registry")] = [],
 ) -> None:
     """Run Compose applications without Docker: no daemon, one command."""

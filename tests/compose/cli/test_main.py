@@ -329,7 +329,7 @@ def test_the_shell_completes_commands_and_services(project: dict[str, str]) -> N
         ("up -d --attach web", "cannot use --detach with"),
         ("up --pull always", "cannot use --pull always"),
         ("up --scale web", "cannot read the scale web"),
-        ("down --rmi all", "cannot use --rmi"),
+        ("down --rmi some", "cannot use --rmi some"),
         ("ps --status odd", "cannot filter by the status odd"),
         ("ps --format yaml", "cannot show the format yaml"),
         ("logs --since yesterday", "cannot understand the time yesterday"),
