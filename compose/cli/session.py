@@ -159,25 +159,27 @@ class Session:
         return os.isatty(fd) and self.environ.get("TERM", "dumb") != "dumb"
 
     def progress(self, verb: str, *, beside_logs: bool = False) -> Progress:
-        """The renderer that the user wants on stderr; no tree where log lines come between."""
+        """The renderer that the user wants, on stderr (on stdout with COMPOSE_STATUS_STDOUT); no tree between logs."""
         from compose.cli.render.words import Style
+
+        fd = 1 if is_yes(self.environ.get("COMPOSE_STATUS_STDOUT", "")) else 2
 
         mode = self.progress_mode
         if beside_logs and mode in ("auto", "tty"):
             mode = "plain"
         if mode == "auto":
-            mode = "tty" if self._is_screen(2) and self.ansi != "never" and not self.shared.dry_run else "plain"
-        if mode == "tty" and os.isatty(2):
+            mode = "tty" if self._is_screen(fd) and self.ansi != "never" and not self.shared.dry_run else "plain"
+        if mode == "tty" and os.isatty(fd):
             from compose.cli.render.tty import Tree
 
-            return Tree(verb, style=Style(self.colours(2)))
+            return Tree(verb, fd, style=Style(self.colours(fd)))
         from compose.cli.render import progress
 
         if mode == "json":
-            return progress.Json(dry_run=self.shared.dry_run)
+            return progress.Json(fd, dry_run=self.shared.dry_run)
         if mode == "quiet":
             return progress.Quiet()
-        return progress.Plain(reasons=self.shared.verbose)
+        return progress.Plain(fd, reasons=self.shared.verbose)
 
     def warn(self, text: str) -> None:
         """A warning outside of any progress."""

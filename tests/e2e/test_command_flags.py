@@ -274,6 +274,12 @@ services:
     stdin_open: true
     deploy: {replicas: 2}
     stop_signal: SIGKILL
+  screen:
+    image: IMAGE
+    command: ["sleep", "1000"]
+    tty: true
+    stdin_open: true
+    stop_signal: SIGKILL
 """
 
 
@@ -293,11 +299,13 @@ def test_attach(project: MakeProject, terminal: Callable[..., Terminal]) -> None
     child.send_signal(signal.SIGINT)
     assert next(read_lines(child.stdout)) == "got INT"
     assert app.run("logs", "--index", "2", "talker").stdout == ""
-    screen = terminal(app, "attach", "--index", "2", "--detach-keys", "ctrl-x,q", "talker")
-    eventually(lambda: (screen.write("hello\n"), "you said hello" in screen.read())[1])
+    assert app.run("attach", "--index", "2", "talker", stdin="hello\n", code=None, env={"TERM": "dumb"}, timeout=2)
+    assert "you said hello" in app.logs("talker")
+    screen = terminal(app, "attach", "--detach-keys", "ctrl-x,q", "screen")
+    eventually(lambda: (screen.write("hello"), "hello" in screen.read())[1])
     screen.write("\x18q")
     assert screen.wait() == 0
-    assert app.names() == ["talker-1", "talker-2"]
+    assert app.names() == ["screen-1", "talker-1", "talker-2"]
 
 
 # -- kill, stop, restart, start, pause, rm, scale, wait
@@ -358,7 +366,9 @@ def test_restart_no_deps(project: MakeProject) -> None:
 @covers("start --wait", "start --wait-timeout", "up --wait-timeout", "up --wait")
 def test_start_wait(project: MakeProject) -> None:
     app = project(
-        LONELY.replace("    depends_on: [one]", "    healthcheck: {test: [CMD, test, -e, /ready], interval: 50ms, retries: 1000}")
+        LONELY.replace(
+            "    depends_on: [one]", "    healthcheck: {test: [CMD, test, -e, /ready], interval: 50ms, retries: 1000}"
+        )
     )
     app.run("create")
     late = app.run("start", "--wait", "--wait-timeout", "1", code=1)

@@ -13,9 +13,6 @@ from tests.support.flags import covered
 COVERED = covered()
 # refused by name when they are used, until what they need is there
 LATER = {
-    "create --build",
-    "run --build",
-    "up --build",
     "up --watch",
     "--insecure-registry",
     "COMPOSE_CONVERT_WINDOWS_PATHS",  # there is no Windows here
