@@ -426,3 +426,27 @@ def test_compatibility(project: MakeProject) -> None:
 def test_what_docker_compose_ignores_is_refused(project: MakeProject) -> None:
     app = project(TWO)
     assert app.run("--insecure-registry", "x", "ps", code=1).stderr.startswith("cannot use --insecure-registry")
+
+
+@covers("up --build", "create --build", "run --build", "up --no-build", "create --no-build")
+def test_builds_are_made_when_asked(project: MakeProject) -> None:
+    app = project("services:\n  made:\n    build: .\n    command: [sleep, '1000']\n    stop_signal: SIGKILL\n")
+    app.write("FROM IMAGE\nCOPY text /text\n", "Dockerfile")
+    app.write("one", "text")
+    app.up("--no-build", code=1)
+    app.up()
+    assert app.sh("made", "cat /text") == "one"
+    app.write("two", "text")
+    app.up()
+    assert app.sh("made", "cat /text") == "one"
+    app.up("--build")
+    assert app.sh("made", "cat /text") == "two"
+    app.write("three", "text")
+    assert app.run("run", "--rm", "-T", "--build", "made", "cat", "/text").stdout == "three"
+    app.write("four", "text")
+    app.run("create", "--no-build")
+    app.run("create", "--build")
+    app.run("start")
+    assert app.sh("made", "cat /text") == "four"
+    app.down("--rmi", "local")
+    assert app.name not in app.machine.call("image", "ls").stdout
