@@ -65,6 +65,7 @@ class Builder:
         self.surroundings = surroundings
         self.consumed: set[str] = set()
         self.stopped = threading.Event()
+        self.failure: BaseException | None = None
         self.steps = 0
         self._lock = threading.Lock()
         self._contexts: dict[str, ContextTree] = {}
@@ -137,8 +138,18 @@ class Builder:
                 self._futures[index] = pool.submit(self._build_stage, index)
             try:
                 return self._futures[needed[-1]].result()
+            except BaseException as error:  # noqa: BLE001 (the first failure is raised in its place)
+                self._fail(error)
+                raise self.failure or error from None
             finally:
                 self.stopped.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """The first failure of a stage ends the others."""
+        with self._lock:
+            self.failure = self.failure or error
+        self.stopped.set()
+        self.runner.stop()
 
     def stage_result(self, index: int) -> StageState:
         """A stage when it is done. Raises what it raised."""
@@ -155,8 +166,8 @@ class Builder:
                 name.lower() for name in self.request.no_cache_stages
             }
             return StageBuilder(self, planned, state, fresh).run()
-        except BaseException:
-            self.stopped.set()
+        except BaseException as error:
+            self._fail(error)
             raise
 
     def check_stopped(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 import json
 import os
 import sys
+import threading
 
 from runtime import capabilities, sealing
 from runtime.build.errors import BuildFault
@@ -81,11 +83,24 @@ class Runner:
         self.resolv_conf = resolv_conf
         self.channel: Channel | None = None
         self.pid = 0
+        self._lock = threading.Lock()
+        self._running: set[Channel] = set()
+        self._stopped = False
 
     def start(self) -> None:
         """Spawn it now, so that it is ready when it is needed."""
-        if self.channel is not None:
-            return
+        with self._lock:
+            if self.channel is None:
+                self._spawn()
+
+    def stop(self) -> None:
+        """Kill what runs, and start nothing more; each :meth:`run` then ends."""
+        with self._lock:
+            self._stopped = True
+            for channel in self._running:
+                _hang_up(channel)
+
+    def _spawn(self) -> None:
         os.makedirs(f"{self.roots.run}/containers", 0o700, exist_ok=True)
         sweep(self.roots)
         ours, theirs = pair()
@@ -133,13 +148,23 @@ class Runner:
             theirs.close()
             os.close(text)
             os.close(write_end)
+        with self._lock:
+            self._running.add(ours)
+            if self._stopped:
+                _hang_up(ours)
         try:
             while data := os.read(read_end, 65536):
                 output(data)
             answer, _fds = ours.receive()
         except Closed:
             raise self._dead() from None
+        except BaseException:  # the user's Ctrl-C: the step ends before its directory goes
+            _hang_up(ours)
+            _wait_for_end(ours)
+            raise
         finally:
+            with self._lock:
+                self._running.discard(ours)
             os.close(read_end)
             ours.close()
         if "error" in answer:
@@ -197,6 +222,22 @@ class Runner:
             network_files=False,
             cgroup_parent=self.machine.cgroup_parent,
         )
+
+
+def _hang_up(channel: Channel) -> None:
+    """Tell a worker to end its step; it still answers."""
+    try:
+        channel.sock.shutdown(_socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def _wait_for_end(channel: Channel) -> None:
+    channel.settimeout(10)
+    try:
+        channel.receive()
+    except (Closed, OSError):
+        pass
 
 
 def ensure_floor(roots: Roots) -> str:
