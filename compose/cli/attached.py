@@ -20,12 +20,13 @@ from compose.errors import ComposeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from compose.api.hooks import HookLines
     from compose.cli.commands.up import Options
     from compose.cli.session import Session
     from compose.plan.desired import Desired
 
 
-def attend(session: Session, desired: Desired, options: Options, began: int) -> int:
+def attend(session: Session, desired: Desired, options: Options, began: int, hooks: HookLines) -> int:
     """Show the logs written since ``began`` (ns) until nothing runs; the exit code of ``up``."""
     observed = session.engine.observe(desired.project)
     watched = watched_services(desired, options)
@@ -36,7 +37,7 @@ def attend(session: Session, desired: Desired, options: Options, began: int) -> 
     with ProjectFollower(
         session.roots, desired.project, _converged(desired, options), followed, since_ns=began, announce=True
     ) as follower:
-        return _Attended(session, desired, options, follower, watched, names).run()
+        return _Attended(session, desired, options, follower, watched, names, hooks).run()
 
 
 def watched_services(desired: Desired, options: Options) -> frozenset[str]:
@@ -72,6 +73,7 @@ class _Attended:
         follower: ProjectFollower,
         watched: frozenset[str],
         names: list[str],
+        hooks: HookLines,
     ) -> None:
         self.session = session
         self.desired = desired
@@ -92,10 +94,13 @@ class _Attended:
         self.presses = 0  # of Ctrl-C; interrupts: those that were acted upon
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # a press, or the end of the stopper's work
         self.error: ComposeError | None = None
+        self.hooks = hooks
 
     def run(self) -> int:
+        self.hooks.wake = self.wake
         before = _signal.signal(_signal.SIGINT, self._press)  # no exception: it would lose the lines in our hands
         try:
+            self._show([])  # hooks of the start
             while not self._is_over():
                 self._show(self.follower.wait(also=self.wake))
                 self._calm()
@@ -106,6 +111,7 @@ class _Attended:
             _signal.signal(_signal.SIGINT, before)
         if self.stopper is not None:
             self.stopper.join()  # it still has to write to what we close
+        self.hooks.wake = -1
         os.close(self.wake)
         self._show(self.follower.wait(0))
         self.printer.finish()
@@ -134,7 +140,7 @@ class _Attended:
         return not self.follower.active
 
     def _show(self, events: list[Line | Ended]) -> None:
-        for event in events:
+        for event in (*self.hooks.take(), *events):
             if isinstance(event, Line):
                 if event.service in self.watched:
                     self.printer.line(event)

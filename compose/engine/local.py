@@ -68,6 +68,7 @@ class LocalEngine:
         self.helped: set[str] = set()  # projects that our launcher gave a helper
         self.removed = False
         self.note: Callable[[str], None] = lambda _text: None  # where remarks to the user go
+        self.hook_output: Callable[[str, str, bytes], None] = lambda _name, _service, _line: None
         self._store: Store | None = None
         self._joiner: Joiner | None = None
 
@@ -298,10 +299,22 @@ class LocalEngine:
     def start_container(self, ident: str) -> None:
         state = read_state(Bundle(self.roots, ident), boot_id())
         if state.status == CREATED:
+            if "post_start" in (read_json(Bundle(self.roots, ident).labels) or {}).get("info", {}).get("hooks", ()):
+                from compose.engine.hooks import mark_pending
+
+                mark_pending(Bundle(self.roots, ident))
             self._ask(ident, {"op": "start"})
         elif state.status == STOPPED:
             name = containers.read_spec(self.roots, ident).name
             raise EngineError(f"cannot start container {name}: it has ended", hint="run up again")
+
+    @told
+    def run_hooks(self, ident: str, phase: str) -> None:
+        from compose.engine.hooks import run_hooks
+
+        if phase == "pre_stop":
+            self.adopt_container(ident)
+        run_hooks(self.roots, ident, phase, self.hook_output)
 
     @told
     def stop_container(self, ident: str, timeout: float | None = None) -> None:

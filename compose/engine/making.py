@@ -7,6 +7,7 @@ import os
 
 from compose import labels as key
 from compose.engine import translate
+from compose.plan.hooks import PHASES
 from compose.plan.observed import ObservedImage
 from compose.record import record, replace
 from runtime import container as containers
@@ -63,10 +64,16 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
             "command": _shown(spec.process.args),
             "mounts": mounts,
             "tty": spec.process.terminal,
+            "hooks": hook_phases(wanted),
             "network_of": spec.namespaces.network.removeprefix("container:"),
         },
     )
     return made
+
+
+def hook_phases(wanted: Wanted) -> list[str]:
+    """The phases that the container has commands for; a one-off has none, as in docker compose."""
+    return [] if wanted.overrides.get("oneoff") else [name for name in PHASES if wanted.service.config.get(name)]
 
 
 def _shown(args: tuple[str, ...]) -> str:

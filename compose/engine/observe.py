@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from compose import labels as key
 from compose.plan.observed import (
     Observed,
@@ -14,7 +16,7 @@ from compose.plan.observed import (
 from runtime import container as containers
 from runtime.errors import NotFound
 from runtime.paths import Bundle
-from runtime.state import ACTIVE, STOPPED
+from runtime.state import ACTIVE, RUNNING, STOPPED
 from runtime.volatile import upper_is_dirty
 
 TYPE_CHECKING = False
@@ -87,8 +89,18 @@ def _container(
         endpoints=tuple(_endpoint(row) for row in attached),
         mounts=tuple(tuple(row) for row in one.info.get("mounts", ())),
         command=one.info.get("command", ""),
+        hooks=tuple(one.info.get("hooks", ())),
+        hook_pending=_hook_pending(roots, one),
         spoiled=state.status == STOPPED and upper_is_dirty(Bundle(roots, one.id)),
     )
+
+
+def _hook_pending(roots: Roots, one: Container) -> bool:
+    if "post_start" not in one.info.get("hooks", ()) or one.state.status != RUNNING:
+        return False
+    from compose.engine.hooks import pending_mark
+
+    return os.path.exists(pending_mark(Bundle(roots, one.id)))
 
 
 def _endpoint(row: Endpoint) -> ObservedEndpoint:

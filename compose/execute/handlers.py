@@ -12,7 +12,9 @@ from compose.plan.actions import (
     Disconnect,
     KillContainer,
     PauseContainer,
+    PostStart,
     PrepareContainer,
+    PreStop,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
@@ -95,6 +97,8 @@ def _on_container(
         | AdoptContainer
         | Disconnect
         | StartContainer
+        | PostStart
+        | PreStop
         | StopContainer
         | KillContainer
         | PauseContainer
@@ -110,6 +114,10 @@ def _on_container(
             engine.start_container(ident)
         case StopContainer(_title, _target, timeout):
             engine.stop_container(ident, timeout)
+        case PostStart():
+            engine.run_hooks(ident, "post_start")
+        case PreStop():
+            engine.run_hooks(ident, "pre_stop")
         case Disconnect(_title, _target, network):
             engine.disconnect(ident, network)
         case RemoveContainer(_title, _target, volumes, force):

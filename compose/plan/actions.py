@@ -152,6 +152,20 @@ class StartContainer(OnContainer):
 
 
 @record
+class PostStart(OnContainer):
+    """Run the ``post_start`` commands inside a container that was just started, one after another."""
+
+    verb = "post_start"
+
+
+@record
+class PreStop(OnContainer):
+    """Run the ``pre_stop`` commands inside a container that is about to be stopped."""
+
+    verb = "pre_stop"
+
+
+@record
 class StopContainer(OnContainer):
     """Stop signal, grace period (``timeout`` seconds, None: its own), SIGKILL."""
 
@@ -232,6 +246,8 @@ ACTIONS = (
     Connect,
     Disconnect,
     StartContainer,
+    PostStart,
+    PreStop,
     StopContainer,
     KillContainer,
     PauseContainer,
@@ -255,6 +271,8 @@ if TYPE_CHECKING:
         | Connect
         | Disconnect
         | StartContainer
+        | PostStart
+        | PreStop
         | StopContainer
         | KillContainer
         | PauseContainer

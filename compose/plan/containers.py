@@ -10,6 +10,7 @@ from compose.plan.actions import (
     Created,
     Disconnect,
     Existing,
+    PostStart,
     PrepareContainer,
     RemoveContainer,
     RenameContainer,
@@ -19,6 +20,7 @@ from compose.plan.actions import (
 )
 from compose.plan.decide import Keep, Make, Replace, Retire, restart_dependents
 from compose.plan.halt import halt
+from compose.plan.hooks import post_start
 from compose.plan.select import shared_services, volume_mounts
 from compose.plan.waits import Gate
 from compose.plan.world import final_name, is_live, replaced_prefix, short_name, temporary_name, title
@@ -284,6 +286,8 @@ class Writer:
         steps = self._connect(service, label, target, attached, steps) or steps
         if container.status == "paused":
             steps = [self.builder.add(UnpauseContainer(label, target), "paused", steps)]
+        if container.hook_pending:
+            steps = [self.builder.add(PostStart(label, target), "did not succeed when it was started", steps)]
         self.gate.note(service.name, target, steps, container)
         return steps
 
@@ -319,6 +323,7 @@ class Writer:
 
     def _start(self, service: DesiredService, label: str, target: Target, reason: str, after: Iterable[int]) -> int:
         step = self.builder.add(StartContainer(label, target), reason, [*after, *self.gate.steps(service)])
+        step = post_start(self.builder, service, label, target, step)
         self.gate.note(service.name, target, [step], None)
         return step
 

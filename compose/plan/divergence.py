@@ -84,6 +84,8 @@ HOW: Mapping[str, str] = {
     "pids_limit": IN_PLACE,
     "platform": RECREATE,
     "ports": IN_PLACE,
+    "post_start": RECREATE,
+    "pre_stop": RECREATE,
     "privileged": RECREATE,
     "profiles": IGNORED,
     "pull_policy": IGNORED,

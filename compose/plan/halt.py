@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compose.plan.actions import Disconnect, Existing, RemoveContainer, StopContainer
+from compose.plan.hooks import pre_stop
 from compose.plan.world import is_live, short_name
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ def halt(
     target, name = Existing(container.id), short_name(project, container)
     last = 0
     if is_live(container):
+        after = pre_stop(builder, container, name, target, after)
         last = builder.add(StopContainer(name, target, timeout), reason, after)
     if disconnect and container.endpoints:
         last = builder.add(Disconnect(name, target), reason, (last,) if last else after)

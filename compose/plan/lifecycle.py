@@ -15,6 +15,7 @@ from compose.plan.actions import (
 )
 from compose.plan.down import dependents_by_service, reverse_order
 from compose.plan.halt import take_down
+from compose.plan.hooks import post_start, pre_stop
 from compose.plan.plan import PlanBuilder
 from compose.plan.select import check_names, closure, shared_services
 from compose.plan.waits import Gate
@@ -119,7 +120,8 @@ def _stop(
     name, target = short_name(project, container), Existing(container.id)
     steps: list[int] = []
     if is_live(container):
-        steps.append(builder.add(StopContainer(name, target, timeout), reason, after))
+        before = pre_stop(builder, container, name, target, after)
+        steps.append(builder.add(StopContainer(name, target, timeout), reason, before))
     if container.endpoints and container.status != "created":
         steps.append(builder.add(Disconnect(name, target), reason, steps[-1:] or after))
     return steps
@@ -147,6 +149,7 @@ def _start_again(
             for key in service.networks:
                 last = builder.add(Connect(label, target, name, key), f"{key}: declared network", (last,))
             started = builder.add(StartContainer(label, target), "restart", (last, *gate.steps(service)))
+            started = post_start(builder, service, label, target, started)
             gate.note(name, target, [started], None)
 
 

@@ -241,6 +241,12 @@ class FakeEngine:
             health = "unhealthy" if one.service in self.unhealthy else "healthy"
             self._set(ident, status="running", health=health if checked else "")
 
+    def run_hooks(self, ident: str, phase: str) -> None:
+        with self._lock:
+            self._call("run_hooks", f"{self._get(ident).name} {phase}")
+            if phase == "post_start":
+                self._set(ident, hook_pending=False)
+
     def stop_container(self, ident: str, timeout: float | None = None) -> None:
         with self._lock:
             self._call("stop_container", self._get(ident).name)

@@ -16,6 +16,7 @@ from compose.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from compose.api.common import Outcome
+    from compose.api.hooks import HookLines
     from compose.cli.session import Session
     from compose.plan.desired import Desired
 
@@ -67,14 +68,24 @@ def run(session: Session, options: Options) -> int:
     if session.shared.dry_run:
         return show_dry_run(session, "up", desired, request)
     began = time.time_ns()
+    hooks = _hook_lines(session, desired) if options.attached else None
     with Reporting(session, "up", summary=True) as reporting:
         outcome = up(session.engine, desired, request, reporting)
         reporting.unchanged = unchanged(outcome)
-    if not options.attached:
+    if hooks is None:
         return 0
     from compose.cli.attached import attend
 
-    return attend(session, desired, options, began)
+    return attend(session, desired, options, began, hooks)
+
+
+def _hook_lines(session: Session, desired: Desired) -> HookLines:
+    """Where lifecycle hooks write to, to be shown between the logs."""
+    from compose.api.hooks import HookLines
+
+    hooks = HookLines(desired.project)
+    session.engine.hook_output = hooks.add
+    return hooks
 
 
 def request_of(session: Session, options: Options, desired: Desired) -> UpOptions:

@@ -1,0 +1,97 @@
+"""Lifecycle hooks: commands executed inside a container after its start and before its stop."""
+
+from __future__ import annotations
+
+import os
+
+from compose import labels as key
+from compose.engine.translate_network import text
+from compose.errors import EngineError
+from runtime import container as containers
+from runtime.capture import capture
+from runtime.errors import NotFound, StartFailed
+from runtime.paths import Bundle
+from runtime.record import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from runtime.container import Container
+    from runtime.paths import Roots
+    from runtime.spec import Process
+
+    Tell = Callable[[str, str, bytes], None]
+
+SHOWN = 5  # last lines of a failed command's output, for the hint
+
+
+def pending_mark(bundle: Bundle) -> str:
+    """The file that is there from a start until the ``post_start`` commands have succeeded; it ends with the run."""
+    return f"{bundle.run}/post_start"
+
+
+def mark_pending(bundle: Bundle) -> None:
+    """To be done before the start, so that a command that is killed between the two leaves the mark."""
+    os.close(os.open(pending_mark(bundle), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def run_hooks(roots: Roots, ident: str, phase: str, tell: Tell) -> None:
+    """Execute a phase's commands one after another. ``tell`` gets (container, service, line) of their output.
+
+    Raises EngineError for the first that fails, as docker compose does: ``up`` ends, or the container is not stopped.
+    """
+    one = containers.read_container(roots, ident)
+    if one is None:
+        raise NotFound(f"cannot run the hooks of container {ident[:12]}: it was removed")
+    rows = containers.read_annotations(roots, ident).get("config", {}).get(phase) or ()
+    for number, row in enumerate(rows, 1):
+        _run(roots, one, phase, number, row, tell)
+    if phase == "post_start":
+        try:
+            os.unlink(pending_mark(Bundle(roots, ident)))
+        except FileNotFoundError:
+            pass
+
+
+def _run(roots: Roots, one: Container, phase: str, number: int, row: Mapping[str, Any], tell: Tell) -> None:
+    service = one.labels.get(key.SERVICE, "")
+    last: list[bytes] = []
+
+    def line(data: bytes) -> None:
+        tell(one.name, service, data)
+        last.append(data)
+        del last[:-SHOWN]
+
+    process = _process(containers.read_spec(roots, one.id).process, row)
+    try:
+        code = capture(roots, one.id, process, line, privileged=bool(row.get("privileged")))
+    except StartFailed as failure:
+        raise EngineError(f"cannot run {phase} command {number} of {one.name}: {failure.message}") from failure
+    if code:
+        said = b"".join(last).decode(errors="replace").rstrip()
+        hint = "kill stops it without its pre_stop commands" if phase == "pre_stop" else ""
+        raise EngineError(
+            f"cannot {'stop' if phase == 'pre_stop' else 'start'} {one.name}: {phase} command {number} "
+            f"({' '.join(process.args)}) exited with status {code}",
+            hint="\n  ".join(part for part in (said, hint) if part),
+        )
+
+
+def _process(base: Process, row: Mapping[str, Any]) -> Process:
+    """The container's own process with what the hook changes; its user and directory are the container's otherwise."""
+    env = dict(entry.split("=", 1) for entry in base.env)
+    for name, value in (row.get("environment") or {}).items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = text(value)
+    return replace(
+        base,
+        args=tuple(row["command"]),
+        env=tuple(f"{name}={value}" for name, value in env.items()),
+        cwd=row.get("working_dir") or base.cwd,
+        user=str(row.get("user") or base.user),
+        terminal=False,
+    )
