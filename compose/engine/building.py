@@ -118,7 +118,7 @@ def build_image(
     try:
         return Builder(roots, request, _Telling(reporter, name, quiet), surroundings).run().digest
     except BuildFault as fault:
-        raise EngineError(fault.message, hint=fault.hint, code=fault.code or 1) from fault
+        raise EngineError(fault.message, hint=fault.hint) from fault
     except (RuntimeFault, NetworkFault) as fault:
         raise EngineError(fault.message, hint=fault.hint) from fault
 

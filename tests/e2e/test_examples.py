@@ -115,3 +115,18 @@ def test_make_demo(machine: Machine) -> None:
         assert result.returncode == 0, result.stdout + result.stderr
         assert "HTTP 200" in result.stdout
         assert "The demo worked." in result.stdout
+
+
+def test_built(example: Callable[[str], Project]) -> None:
+    app = example("built")
+    port = app.env["BUILT_PORT"] = free_port()
+    app.run("up", "-d", "--wait")
+    text = eventually(lambda: page(port), 5)
+    assert "<h1>Built here</h1>" in text
+    assert "The api says hello." in text
+    assert "rendered" not in app.run("build").stderr  # nothing changed: cached
+    app.env["BUILT_TITLE"] = "Another title"
+    app.run("up", "-d", "--wait", "--build")
+    assert "<h1>Another title</h1>" in eventually(lambda: page(port), 5)
+    assert app.exec("web", "ls", "/app") == "serve.py\n"
+    app.run("down", "-v")

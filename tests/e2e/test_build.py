@@ -1,0 +1,275 @@
+"""``build``, ``up --build`` and ``image build`` by the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeProject
+from tests.support.cli import Machine, Project, eventually
+
+pytestmark = pytest.mark.root
+
+SLEEP = 'command: ["sleep", "1000"]\n    stop_signal: SIGKILL'
+
+
+def tree(app: Project, **files: str) -> None:
+    for name, text in files.items():
+        app.write(text, name.replace("__", "/"))
+
+
+def test_up_builds_what_is_missing_and_build_rebuilds(project: MakeProject) -> None:
+    app = project(f"services:\n  web:\n    build: web\n    {SLEEP}\n")
+    tree(app, web__Dockerfile="FROM IMAGE\nCOPY f /f\nRUN cat /f > /g\n", web__f="one\n")
+    app.up()
+    assert app.sh("web", "cat /g") == "one"
+    ident = app.names()
+    (app.dir / "web/f").write_text("two\n")
+    app.up()
+    assert app.sh("web", "cat /g") == "one"  # as docker compose: only --build looks at the files
+    app.up("--build")
+    assert app.sh("web", "cat /g") == "two"
+    assert app.names() == ident
+    again = app.run("build")
+    assert again.stderr.count("CACHED") == 2
+    app.down("-v")
+
+
+def test_all_keys(project: MakeProject) -> None:
+    app = project(
+        f"""
+services:
+  web:
+    image: named:7
+    build:
+      context: ctx
+      dockerfile: other/My.Dockerfile
+      args: {{A: "1", FROM_ENV: }}
+      target: mid
+      labels: {{l: "9"}}
+      tags: [extra:1]
+      shm_size: 3m
+      extra_hosts: ["extra=10.9.8.7"]
+      ulimits: {{nofile: {{soft: 100, hard: 200}}}}
+      network: none
+      secrets: [tok, {{source: tok, target: other, mode: 0440}}]
+      additional_contexts: {{more: ./more}}
+    {SLEEP}
+secrets:
+  tok: {{file: ./tok.txt}}
+"""
+    )
+    tree(
+        app,
+        ctx__other__My_Dockerfile="",
+        ctx__f="f\n",
+        more__m="m\n",
+        tok_txt="",
+    )
+    (app.dir / "ctx/other/My_Dockerfile").rename(app.dir / "ctx/other/My.Dockerfile")
+    (app.dir / "tok_txt").unlink()
+    (app.dir / "tok.txt").write_text("s3cret")
+    (app.dir / "ctx/other/My.Dockerfile").write_text(
+        "FROM busybox:test AS mid\nARG A\nARG FROM_ENV\nCOPY f /f\nCOPY --from=more m /m\n"
+        "RUN echo $A $FROM_ENV > /args; df -k /dev/shm | tail -1 > /shm; grep extra /etc/hosts > /hosts;"
+        " ulimit -n > /n; ulimit -Hn >> /n; ls /sys/class/net > /net\n"
+        "RUN --mount=type=secret,id=tok --mount=type=secret,id=other cat /run/secrets/tok /run/secrets/other > /sec;"
+        " stat -c %a /run/secrets/other >> /sec\n"
+        "FROM mid\nRUN exit 1\n"
+    )
+    app.run("build", env={"FROM_ENV": "env"})
+    app.up(env={"FROM_ENV": "env"})
+    assert app.sh("web", "cat /args") == "1 env"
+    assert app.sh("web", "cat /f /m").split() == ["f", "m"]
+    assert " 3072 " in app.sh("web", "cat /shm")
+    assert app.sh("web", "cat /hosts").split() == ["10.9.8.7", "extra"]
+    assert app.sh("web", "cat /n").split() == ["100", "200"]
+    assert app.sh("web", "cat /net") == "lo"
+    assert app.sh("web", "cat /sec") == "s3crets3cret440"
+    shown = json.loads(app.run("image", "inspect", "extra:1").stdout)[0]
+    assert shown["Config"]["Labels"] == {"l": "9"}
+    assert json.loads(app.run("image", "inspect", "named:7").stdout)[0]["Id"] == shown["Id"]
+    app.down("-v")
+
+
+def test_services_as_contexts_inline_and_print(project: MakeProject) -> None:
+    app = project(
+        f"""
+services:
+  leaf:
+    build:
+      dockerfile_inline: |
+        FROM base
+        RUN cat /b > /leaf
+      additional_contexts: {{base: "service:base"}}
+    {SLEEP}
+  base:
+    build: {{dockerfile_inline: "FROM IMAGE\\nRUN echo base > /b\\n"}}
+    {SLEEP}
+  twin:
+    build: {{dockerfile_inline: "FROM IMAGE\\nRUN echo base > /b\\n"}}
+    {SLEEP}
+"""
+    )
+    built = app.run("build", "leaf")
+    assert built.stderr.index("base  Built") < built.stderr.index("leaf  Built")
+    plan = json.loads(app.run("build", "--print").stdout)
+    assert plan["group"]["default"]["targets"] == ["base", "leaf", "twin"]
+    quiet = app.run("build", "-q")
+    assert len(quiet.lines) == 3
+    assert quiet.lines[0] == quiet.lines[2]  # the same build, once
+    assert quiet.stderr == ""
+    app.edit("service:base", "service:leaf")
+    assert "circle" in app.run("build", code=1).stderr
+
+
+def test_a_failing_run_shows_its_output_and_its_line(project: MakeProject) -> None:
+    app = project(f"services:\n  web:\n    build: .\n    {SLEEP}\n")
+    tree(app, Dockerfile="FROM IMAGE\nRUN echo before && exit 7\n")
+    failed = app.run("build", code=1)
+    assert "#1 before" in failed.stderr
+    assert "ended with code 7" in failed.stderr
+    assert "cannot build Dockerfile:2: RUN echo before && exit 7" in failed.stderr
+    tree(app, Dockerfile="FROM IMAGE\nCPY a b\n")
+    wrong = app.run("build", code=1)
+    assert "Dockerfile:2: unknown instruction 'CPY'" in wrong.stderr
+    assert "did you mean COPY?" in wrong.stderr
+    assert "nobody/none:1" in _refused(app, "FROM nobody/none:1\n")
+    assert "linux/" in _refused(app, "FROM --platform=linux/riscv64 IMAGE\n")
+
+
+def _refused(app: Project, text: str) -> str:
+    tree(app, Dockerfile=text)
+    return app.run("build", code=1).stderr
+
+
+def test_flags_of_build(project: MakeProject) -> None:
+    app = project(
+        f"services:\n  web:\n    build: .\n    depends_on: [db]\n    {SLEEP}\n  db:\n    build: .\n    {SLEEP}\n"
+    )
+    tree(app, Dockerfile="FROM IMAGE\nARG A=0\nRUN echo $A > /a\nMAINTAINER x\n")
+    assert "db  Built" not in app.run("build", "web").stderr
+    assert "db  Built" in app.run("build", "--with-dependencies", "web").stderr
+    assert "CACHED" not in app.run("build", "--no-cache", "web").stderr
+    assert "CACHED" not in app.run("build", "--build-arg", "A=1", "web").stderr
+    assert "MAINTAINER is deprecated" in app.run("build", "--check", "web", code=1).stdout
+    assert "--builder" in app.run("build", "--builder", "x", code=1).stderr
+    assert "would be built" in app.run("--dry-run", "build").stderr
+
+
+def test_image_build(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM base\nARG A\nCOPY --from=more x /x\nRUN --mount=type=secret,id=s cat /run/secrets/s > /s; echo $A > /a\n"
+    )
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x").write_text("x\n")
+    (tmp_path / "secret").write_text("hidden")
+    flags = ["-t", "built:1", "-t", "built:2", "--build-arg", "A=5", "--label", "k=v", "--network", "none"]
+    flags += ["--build-context", f"more={tmp_path}/more", "--build-context", "base=docker-image://busybox:test"]
+    flags += ["--secret", f"id=s,src={tmp_path}/secret", "--iidfile", f"{tmp_path}/id"]
+    built = machine.call("image", "build", *flags, str(tmp_path))
+    assert built.code == 0, built
+    shown = json.loads(machine.call("image", "inspect", "built:2").stdout)[0]
+    assert shown["Id"] == built.stdout.strip() == (tmp_path / "id").read_text()
+    assert shown["Config"]["Labels"] == {"k": "v"}
+    piped = machine.call("image", "build", "-q", "-", stdin="FROM busybox:test\nENV A=1\n")
+    assert piped.stdout.startswith("sha256:"), piped
+
+
+def test_add_from_http_and_git(machine: Machine, tmp_path: Path) -> None:
+    repository = tmp_path / "repo"
+    repository.mkdir()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(repository)]
+    subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
+    (repository / "sub").mkdir()
+    (repository / "sub/Dockerfile").write_text("FROM busybox:test\nCOPY f /f\n")
+    (repository / "sub/f").write_text("from git\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
+    subprocess.run([*git, "update-server-info"], check=True)
+    served = tmp_path / "served"
+    served.mkdir()
+    (repository / ".git").rename(served / "r.git")
+    (served / "file.txt").write_text("from http\n")
+    server = _serve(served)
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        digest = "sha256:b16fe0b6d6bc0fbf06d2b3b7a0ff7b62ab2f1ab1a8d0ba6d4b8c0be0a3a9ba0a"
+        context = tmp_path / "ctx"
+        context.mkdir()
+        (context / "Dockerfile").write_text(
+            f"FROM busybox:test\nADD {url}/file.txt /d/\nADD --keep-git-dir=true {url}/r.git#main:sub /g/\n"
+        )
+        built = machine.call("image", "build", "-t", "net:1", str(context))
+        assert built.code == 0, built
+        (context / "Dockerfile").write_text(f"FROM busybox:test\nADD --checksum={digest} {url}/file.txt /d/\n")
+        wrong = machine.call("image", "build", str(context))
+        assert wrong.code == 1 and "its checksum is sha256:" in wrong.stderr, wrong
+        whole = machine.call("image", "build", "-t", "net:2", f"{url}/r.git#main:sub")
+        assert whole.code == 0, whole
+    finally:
+        server.shutdown()
+
+
+def _serve(directory: Path) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = directory / self.path.lstrip("/").partition("?")[0]
+            if not path.is_file():
+                self.send_error(404)
+                return
+            data = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_words: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def test_ctrl_c_ends_the_step_and_leaves_nothing(project: MakeProject) -> None:
+    app = project(f"services:\n  web:\n    build: .\n    {SLEEP}\n")
+    tree(app, Dockerfile="FROM IMAGE\nRUN echo running && sleep 1000\n")
+    before = app.machine.snapshot()
+    child = app.start("build")
+    assert child.stderr is not None
+    assert eventually(lambda: b"running" in child.stderr.readline(), 10)  # type: ignore[union-attr]
+    child.send_signal(signal.SIGINT)
+    assert child.wait(10) == 130
+    eventually(lambda: not app.machine.leaks(before), 5, "clean machine")
+
+
+def test_a_killed_build_is_cleared_by_the_next(project: MakeProject) -> None:
+    app = project(f"services:\n  web:\n    build: .\n    {SLEEP}\n")
+    tree(app, Dockerfile="FROM IMAGE\nRUN echo running && sleep 1000\n")
+    before = app.machine.snapshot()
+    child = app.start("build")
+    assert child.stderr is not None
+    assert eventually(lambda: b"running" in child.stderr.readline(), 10)  # type: ignore[union-attr]
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    tree(app, Dockerfile="FROM IMAGE\nRUN echo fine\n")
+    app.run("build")
+    eventually(lambda: not app.machine.leaks(before), 5, "clean machine")
+
+
+def test_independent_stages_run_at_the_same_time(machine: Machine, tmp_path: Path) -> None:
+    stages = "".join(f"FROM busybox:test AS s{n}\nRUN --network=none sleep 0.6; echo {n} > /{n}\n" for n in range(3))
+    copies = "".join(f"COPY --from=s{n} /{n} /\n" for n in range(3))
+    (tmp_path / "Dockerfile").write_text(f"{stages}FROM busybox:test\n{copies}")
+    began = time.monotonic()
+    assert machine.call("image", "build", str(tmp_path)).code == 0
+    assert time.monotonic() - began < 1.7
