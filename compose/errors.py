@@ -21,10 +21,22 @@ class ComposeError(Exception):
 
 
 class SpecError(ComposeError):
-    """The files are wrong. ``problems`` holds every problem found, this one first."""
+    """The files are wrong. ``problems`` holds every problem found, this one first.
 
-    def __init__(self, message: str, *, hint: str = "", where: str = "", problems: tuple[SpecError, ...] = ()) -> None:
+    ``path``: what is wrong, ``services.web.image``, where that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        where: str = "",
+        path: str = "",
+        problems: tuple[SpecError, ...] = (),
+    ) -> None:
         super().__init__(message, hint=hint, where=where)
+        self.path = path
         self.problems = problems or (self,)
 
 

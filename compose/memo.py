@@ -1,6 +1,7 @@
 """A loaded project, remembered: when every input of a load is the same, the next command need not load again.
 
-A memo is a cache: a JSON file (0600) with the desired state and all inputs it was made from. Files are compared by
+A memo is a cache: a JSON file (0600) with the desired state, or the answer of ``config``, and all inputs it was made
+from. Files are compared by
 device, inode, size and both times; one that was younger than two seconds when the memo was written may have changed
 without its stamp changing, so its content is compared too. Variables are kept as keyed hashes, never in clear (but the
 desired state holds environments, hence the mode). Anything unexpected counts as "no memo".
@@ -28,16 +29,22 @@ FORMAT = 1
 YOUNG = 2_000_000_000  # ns: file systems stamp times in steps of up to 10 ms, some network ones in seconds
 
 
-def path_of(options: LoadOptions, cwd: str, state_dir: str) -> str:
-    """Where the memo of these options lies: the name is a hash of everything but files and environment."""
-    parts = repr((FORMAT, version(), os.getuid(), cwd, options))
+def path_of(options: LoadOptions, cwd: str, state_dir: str, question: object = None) -> str:
+    """Where the memo of these options lies: the name is a hash of everything but files and environment.
+
+    ``question``: what is remembered when it is not the desired state; its repr counts.
+    """
+    parts = repr((FORMAT, version(), os.getuid(), cwd, options, question))
     return f"{state_dir}/memos/{_blake(parts.encode('utf-8', 'backslashreplace'), b'')}.json"
 
 
 def version() -> str:
-    """Our version and the time of this code: another build of the loader must not trust the memos of this one."""
+    """The time of this code and of the loader's: another build must not trust the memos of this one."""
+    here = os.path.dirname(__file__)
     try:
-        return str(os.stat(__file__).st_mtime_ns)
+        with os.scandir(f"{here}/spec") as entries:
+            newest = max(entry.stat().st_mtime_ns for entry in entries)
+        return f"{os.stat(__file__).st_mtime_ns} {newest}"
     except OSError:
         return ""
 
@@ -51,14 +58,20 @@ def _blake(content: bytes, key: bytes) -> str:
 def read(path: str, environ: Mapping[str, str]) -> Desired | None:
     """The remembered state if every input is the same, else None. Never raises for what a memo may contain."""
     try:
+        return desired_from_plain(read_plain(path, environ))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def read_plain(path: str, environ: Mapping[str, str]) -> Any:
+    """What ``write_plain`` remembered if every input is the same, else None. Never raises."""
+    try:
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if status.st_uid != os.getuid() or status.st_mode & 0o077:
                 return None
             memo = json.loads(file.readall() or b"")
-        if memo["format"] != FORMAT or not _same(memo, environ):
-            return None
-        return desired_from_plain(memo["desired"])
+        return memo["desired"] if memo["format"] == FORMAT and _same(memo, environ) else None
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
 
@@ -99,6 +112,16 @@ def write(
     variables: Mapping[str, str | None],
 ) -> None:
     """Remember a load. Does nothing where the directory cannot be written, or when an input changed meanwhile."""
+    write_plain(path, to_plain(desired), files, variables)
+
+
+def write_plain(
+    path: str,
+    value: Any,
+    files: Mapping[str, tuple[tuple[int, ...], bytes | None] | None],
+    variables: Mapping[str, str | None],
+) -> None:
+    """The same for any value that JSON can hold."""
     key = os.urandom(16)
     now = time.time_ns()
     stamps: dict[str, list[Any] | None] = {}
@@ -114,7 +137,7 @@ def write(
         "key": key.hex(),
         "variables": {name: _variable(value, key) for name, value in variables.items()},
         "files": stamps,
-        "desired": to_plain(desired),
+        "desired": value,
     }
     try:
         _replace(path, json.dumps(memo, separators=(",", ":")).encode())

@@ -9,7 +9,6 @@ from compose.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
 
     from compose.model.project import Project
     from compose.plan.desired import Desired
@@ -36,16 +35,10 @@ class LoadOptions:
 def load_project(options: LoadOptions, environ: Mapping[str, str]) -> Project:
     """Read the files, always. Raises SpecError; its ``problems`` has every problem found."""
     from compose.model.project import project_from_plain
-
-    return project_from_plain(load_plain(options, environ))
-
-
-def load_plain(options: LoadOptions, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a Project as plain values: what ``config`` needs, without importing pydantic. Raises SpecError."""
     from compose.spec.desire import plain_project
-    from compose.spec.load import load
+    from compose.spec.pipeline import load
 
-    return plain_project(load(options, environ))
+    return project_from_plain(plain_project(load(options, environ)))
 
 
 def load_desired(
@@ -65,7 +58,7 @@ def load_desired(
         return found
     cold()
     from compose.spec.desire import desired_from_loaded
-    from compose.spec.load import load
+    from compose.spec.pipeline import load
 
     loaded = load(options, environ)
     desired = desired_from_loaded(loaded)

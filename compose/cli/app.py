@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from compose.cli.declare import building, converge, look
+from compose.cli.declare import building, converge, files, look
 from compose.cli.declare.shared import shared
 from compose.cli.options import Globals, Parsed, merge_globals
 from compose.cli.refused import REFUSED
@@ -36,7 +36,8 @@ COMMANDS: dict[str, Declaration] = {
                 converge.unpause,
                 converge.scale,
                 converge.plan,
-                look.config,
+                files.config,
+                files.schema,
                 look.cp,
                 look.top,
                 look.port,
@@ -55,7 +56,7 @@ COMMANDS: dict[str, Declaration] = {
     "load": look.image_load,
     "import": look.image_import,
     "rmi": look.image_rm,
-    "convert": look.config,
+    "convert": files.config,
 }
 HIDDEN = ("convert",)
 COMPLETION = "_PYCOMPOSE_COMPLETE"  # set by the shell's completion function that Typer installs

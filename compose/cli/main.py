@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compose.cli.options import Parsed
+    from compose.errors import SpecError
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -116,8 +117,7 @@ def _failed(error: Exception, argv: Sequence[str], as_json: bool, parsed: Parsed
     if parsed is not None and parsed.command in ("run", "exec"):  # why the program could not start: 126, 127
         code = int(getattr(error, "code", 0) or code)
     if isinstance(error, ComposeError):
-        problems = error.problems if isinstance(error, SpecError) else (error,)
-        text = "\n".join(problem.text() for problem in problems)
+        text = _problems(error) if isinstance(error, SpecError) else error.text()
     elif isinstance(error, (RuntimeFault, NetworkFault)):
         text = f"{error.message}\n  {error.hint}" if error.hint else error.message
     elif isinstance(error, OSError) and (error.filename or error.errno in _DISK_TROUBLE):
@@ -127,6 +127,16 @@ def _failed(error: Exception, argv: Sequence[str], as_json: bool, parsed: Parsed
         text = _unexpected(error, argv)
     _print_error(text, as_json)
     return code
+
+
+def _problems(error: SpecError) -> str:
+    """Every problem of the files; for a terminal each with the line it is in."""
+    texts = [problem.text() for problem in error.problems]
+    if os.isatty(2):
+        from compose.spec.problems import with_excerpt
+
+        texts = [with_excerpt(problem) for problem in error.problems]
+    return "\n".join(texts)
 
 
 def _print_error(text: str, as_json: bool) -> None:

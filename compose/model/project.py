@@ -31,9 +31,12 @@ class Project(Model):
     volumes: Mapping[str, Volume] = {}
     secrets: Mapping[str, FileSource] = {}
     configs: Mapping[str, FileSource] = {}
+    models: Mapping[str, Any] = {}
     order: tuple[str, ...] = ()  # dependencies first
     hashes: Mapping[str, str] = {}  # service → config hash
+    separator: str = "-"  # between the parts of names on the machine; "_" with --compatibility
     disabled: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()  # all that services name, also the disabled ones
     warnings: tuple[str, ...] = ()
     extensions: Mapping[str, Any] = {}  # top-level x-* keys
 

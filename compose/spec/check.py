@@ -15,15 +15,23 @@ from compose.spec.tree import BROKEN, Map, Override, Path, Report, Reset, Seq, d
 
 
 class Check:
-    """One document being checked: where problems go, and how a path becomes ``file:line:column``."""
+    """One document being checked: where problems go, and how a path becomes ``file:line:column``.
 
-    def __init__(self, root: Any, report: Report) -> None:
+    ``templates``: the document was not interpolated, so text with a variable may stand for any value.
+    """
+
+    def __init__(self, root: Any, report: Report, *, templates: bool = False) -> None:
         self.root = root
         self.report = report
+        self.templates = templates
+
+    def unfilled(self, value: Any) -> bool:
+        """Whether a value is text with a variable that stays."""
+        return self.templates and isinstance(value, str) and "$" in value
 
     def problem(self, path: Path, message: str, *, hint: str = "", key: bool = False) -> Any:
         where = locate(self.root, path, key=key)
-        self.report.problem(f"{dotted(path)}: {message}" if path else message, hint=hint, where=where)
+        self.report.problem(f"{dotted(path)}: {message}" if path else message, hint=hint, where=where, path=path)
         return BROKEN
 
     def wrong(self, path: Path, expected: str, value: Any) -> Any:
@@ -38,6 +46,37 @@ class Check:
 
 
 Kind = Callable[[Any, Path, Check], Any]
+Schema = dict[str, Any]
+_SCHEMAS: dict[Kind, Callable[[], Schema]] = {}
+
+
+def written(make: Callable[[], Schema]) -> Callable[[Kind], Kind]:
+    """Decorates a kind with the JSON schema of what may be written; made only when somebody asks for it."""
+
+    def remember(kind: Kind) -> Kind:
+        _SCHEMAS[kind] = make
+        return kind
+
+    return remember
+
+
+def schema_of(kind: Kind) -> Schema:
+    """The JSON schema of what a kind accepts; {} accepts anything."""
+    make = _SCHEMAS.get(kind)
+    return make() if make else {}
+
+
+def any_of(*schemas: Schema) -> Schema:
+    """Accepts what one of these accepts."""
+    return {"anyOf": list(schemas)}
+
+
+STRING: Schema = {"type": "string"}
+STRINGS: Schema = {"type": "array", "items": STRING}
+NUMBER: Schema = {"type": ["number", "string"]}
+INTEGER: Schema = {"type": ["integer", "string"]}
+FLAG: Schema = {"type": ["boolean", "string"]}
+_TEMPLATE: Schema = {"type": "string", "pattern": "\\$"}  # text with a variable may stand for any word
 
 
 def describe(value: Any) -> str:
@@ -58,13 +97,16 @@ def describe(value: Any) -> str:
 def wrap(kind: Kind, value: Any, path: Path, check: Check) -> Any:
     """Apply a kind below ``!override``, and not at all to ``!reset`` and values already reported."""
     if isinstance(value, Override):
-        return Override(kind(value.value, path, check))
-    return value if value is BROKEN or isinstance(value, Reset) else kind(value, path, check)
+        return Override(wrap(kind, value.value, path, check))
+    if value is BROKEN or isinstance(value, Reset) or check.unfilled(value):
+        return value
+    return kind(value, path, check)
 
 
 # scalars
 
 
+@written(lambda: STRING)
 def text(value: Any, path: Path, check: Check) -> Any:
     return value if isinstance(value, str) else check.wrong(path, "text", value)
 
@@ -73,6 +115,7 @@ def anything(value: Any, path: Path, check: Check) -> Any:
     return value
 
 
+@written(lambda: FLAG)
 def flag(value: Any, path: Path, check: Check) -> Any:
     """A boolean; text such as ``yes`` counts, with a warning, because YAML 1.2 reads it as text."""
     truth = boolean(value)
@@ -83,6 +126,7 @@ def flag(value: Any, path: Path, check: Check) -> Any:
     return truth
 
 
+@written(lambda: INTEGER)
 def integer(value: Any, path: Path, check: Check) -> Any:
     number = _number(value)
     if number is None or number != int(number):
@@ -90,6 +134,7 @@ def integer(value: Any, path: Path, check: Check) -> Any:
     return int(number)
 
 
+@written(lambda: NUMBER)
 def number(value: Any, path: Path, check: Check) -> Any:
     """A number; whole ones come out as int (as Go's JSON prints them)."""
     result = _number(value)
@@ -111,6 +156,7 @@ def _number(value: Any) -> int | float | None:
 
 
 def limited(kind: Kind, low: float, high: float) -> Kind:
+    @written(lambda: {**schema_of(kind), "minimum": low, "maximum": high})
     def bounded(value: Any, path: Path, check: Check) -> Any:
         result = kind(value, path, check)
         if result is not BROKEN and not low <= result <= high:
@@ -120,6 +166,7 @@ def limited(kind: Kind, low: float, high: float) -> Kind:
     return bounded
 
 
+@written(lambda: NUMBER)
 def text_of(value: Any, path: Path, check: Check) -> Any:
     """Text or a number, as text; warns when the text of the number is not what was typed (``1.10``)."""
     if isinstance(value, str):
@@ -141,6 +188,7 @@ def scalar_text(value: Any, path: Path, check: Check) -> str:
 def grammar(parse: Callable[[Any], Any], expected: str, *types: type) -> Kind:
     """Text (or ``types``) with a grammar of its own; ``parse`` raises ValueError with what it expects."""
 
+    @written(lambda: NUMBER if types else STRING)
     def parsed(value: Any, path: Path, check: Check) -> Any:
         if isinstance(value, bool) or not isinstance(value, (str, *types)):
             return check.wrong(path, expected, value)
@@ -177,6 +225,7 @@ duration = grammar(lambda value: units.format_duration(units.parse_duration(valu
 mode = grammar(_mode, "file permissions such as 0440", int)
 
 
+@written(lambda: NUMBER)
 def octal_number(value: Any, path: Path, check: Check) -> Any:
     """A file mode that stays a number in the canonical form (tmpfs)."""
     result = mode(value, path, check)
@@ -184,6 +233,7 @@ def octal_number(value: Any, path: Path, check: Check) -> Any:
 
 
 def choice(*words: str) -> Kind:
+    @written(lambda: any_of({"enum": list(words)}, _TEMPLATE))
     def chosen(value: Any, path: Path, check: Check) -> Any:
         if value in words and isinstance(value, str):
             return value
@@ -200,124 +250,3 @@ def suggest(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
 
     matches = get_close_matches(word, list(known), 1, 0.6)
     return f'did you mean "{matches[0]}"?' if matches else ""
-
-
-# containers
-
-
-def items_of(kind: Kind) -> Kind:
-    """A list, each item of one kind."""
-
-    def listed(value: Any, path: Path, check: Check) -> Any:
-        if not isinstance(value, Seq):
-            return check.wrong(path, "a list", value)
-        result = Seq(value.mark)
-        for index, item in enumerate(value):
-            if not isinstance(item, Reset):
-                result.add(wrap(kind, item, (*path, index), check), value.marks[index])
-        return result
-
-    return listed
-
-
-def one_or_more(kind: Kind) -> Kind:
-    """One value or a list of them; the canonical form is the list."""
-    many = items_of(kind)
-
-    def listed(value: Any, path: Path, check: Check) -> Any:
-        if isinstance(value, Seq):
-            return many(value, path, check)
-        if isinstance(value, Map) or value is None:
-            return check.wrong(path, "text or a list", value)
-        result = Seq()
-        result.append(kind(value, path, check))
-        return result
-
-    return listed
-
-
-texts = items_of(text)
-text_list = one_or_more(text)
-
-
-def dictionary(kind: Kind, *, null: bool = False, name: str = "") -> Kind:
-    """A mapping with keys of the user's choice. ``null``: values may be left out. ``name``: keys are names of these."""
-
-    def mapped(value: Any, path: Path, check: Check) -> Any:
-        if not isinstance(value, Map):
-            return check.wrong(path, "a mapping", value)
-        result = Map(value.mark)
-        for key, item in value.items():
-            if name and not _is_name(key):
-                check.problem((*path, key), f'"{key}" cannot be the name of a {name}', hint=_NAME_HINT, key=True)
-            kept = item is None and null
-            result.put(key, None if kept else wrap(kind, item, (*path, key), check), value.marks.get(key))
-        return result
-
-    return mapped
-
-
-_NAME_HINT = "use letters, digits, dots, dashes and underscores"
-
-
-def _is_name(key: str) -> bool:
-    return bool(key) and key.isascii() and key.replace("-", "a").replace("_", "a").replace(".", "a").isalnum()
-
-
-def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: bool = False) -> Kind:
-    """A mapping with known keys; ``x-`` keys are free.
-
-    ``nullable``: attributes without a value are left for the check after merging (``null`` keeps the base's value).
-    """
-
-    def checked(value: Any, path: Path, check: Check) -> Any:
-        if not isinstance(value, Map):
-            return check.wrong(path, what, value)
-        result = Map(value.mark)
-        for key, item in value.items():
-            kind = fields.get(key)
-            if kind is None:
-                if key.startswith("x-"):
-                    result.take(key, value)
-                else:
-                    check.problem((*path, key), "unknown key", hint=suggest(key, tuple(fields)), key=True)
-                continue
-            kept = item is None and nullable
-            result.put(key, None if kept else wrap(kind, item, (*path, key), check), value.marks.get(key))
-        return result
-
-    return checked
-
-
-def pairs(null: str | None, *, keep: bool = False) -> Kind:
-    """A mapping, or a list of ``KEY=value``; values are scalars and become text. ``null``: what no value means."""
-
-    def paired(value: Any, path: Path, check: Check) -> Any:
-        result = Map(getattr(value, "mark", ("", 0, 0)))
-        if isinstance(value, Map):
-            for key, item in value.items():
-                result.put(key, _pair_value(item, (*path, key), check, null), value.marks.get(key))
-        elif isinstance(value, Seq):
-            for index, item in enumerate(value):
-                if not isinstance(item, str):
-                    check.wrong((*path, index), "text KEY=value", item)
-                    continue
-                key, equals, word = item.partition("=")
-                result.put(key, word if equals else null, (value.marks[index], value.marks[index]))
-        else:
-            return check.wrong(path, "a mapping or a list of KEY=value", value)
-        return result
-
-    return paired
-
-
-def _pair_value(item: Any, path: Path, check: Check, null: str | None) -> Any:
-    if isinstance(item, Override):
-        return Override(_pair_value(item.value, path, check, null))
-    if item is None:
-        return null
-    if item is BROKEN or isinstance(item, (str, Reset)):
-        return item
-    if isinstance(item, (Map, Seq)):
-        return check.wrong(path, "text, a number, true or false", item)
-    return scalar_text(item, path, check)

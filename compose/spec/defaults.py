@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
 
+SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 _NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
 _SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
@@ -18,12 +20,12 @@ _KEPT = frozenset(
     """.split()  # noqa: SIM905
 )
 _NULL_SHOWN = frozenset(("command", "entrypoint"))
-_NAMED_RECORDS = frozenset(("networks", "depends_on"))
+_NAMED_RECORDS = frozenset(("networks", "depends_on", "models"))
 # Maps whose keys are the user's: never pruned inside.
 _OPAQUE = frozenset(
     """
     additional_contexts annotations args aux_addresses command depends_on driver_opts entrypoint environment
-    extra_hosts labels networks options storage_opt sysctls test ulimits
+    extra_hosts labels models networks options storage_opt sysctls test ulimits
     """.split()  # noqa: SIM905
 )
 
@@ -36,19 +38,28 @@ def drop_version(root: Map, report: Report) -> None:
         del root["version"]
 
 
-def complete(root: Map, name: str, report: Report) -> None:
-    """Fill in defaults, in place. ``name``: the project's."""
+def complete(root: Map, name: str, report: Report, *, normalize: bool = True) -> None:
+    """Fill in defaults, in place. ``name``: the project's. Without ``normalize`` only what has a shape is given it."""
     root["name"] = name
-    for section in ("services", "networks", "volumes", "secrets", "configs"):
+    for section in SECTIONS:
         if root.get(section) is None:
             if section == "services" and "services" in root:
                 report.problem("services: expected a mapping, not nothing", where=locate(root, ("services",), key=True))
             root[section] = Map()
     for key, service in root["services"].items():
         if isinstance(service, Map):
-            _service(root, key, service, report)
+            _drop_nulls(root, key, service, report)
+            _shape(service)
+            if normalize:
+                _service(root, key, service, report)
         else:
             _nothing(root, ("services", key), report)
+    for key in root["networks"]:
+        network = root["networks"][key] = root["networks"][key] or Map()
+        if isinstance(network, Map):
+            network.setdefault("ipam", Map())
+    if not normalize:
+        return
     if any("default" in (s.get("networks") or ()) for s in root["services"].values() if isinstance(s, Map)):
         root["networks"].setdefault("default", None)
     for section in ("networks", "volumes", "secrets", "configs"):
@@ -58,28 +69,39 @@ def complete(root: Map, name: str, report: Report) -> None:
 
 def _nothing(root: Map, path: Path, report: Report) -> None:
     report.problem(
-        f"{dotted(path)}: has no value", hint="give it one, or remove the line", where=locate(root, path, key=True)
+        f"{dotted(path)}: has no value",
+        hint="give it one, or remove the line",
+        where=locate(root, path, key=True),
+        path=path,
     )
 
 
-def _service(root: Map, name: str, service: Map, report: Report) -> None:
+def _drop_nulls(root: Map, name: str, service: Map, report: Report) -> None:
     for key in [key for key, value in service.items() if value is None]:
         if key not in _NULL_MEANS_NOTHING:
             _nothing(root, ("services", name, key), report)
         del service[key]
+
+
+def _shape(service: Map) -> None:
+    """What docker compose prints of every service, said or not."""
     service.setdefault("command", None)
     service.setdefault("entrypoint", None)
+    deploy = service.get("deploy")
+    if isinstance(deploy, Map):
+        deploy.setdefault("placement", Map())
+        deploy.setdefault("resources", Map())
+
+
+def _service(root: Map, name: str, service: Map, report: Report) -> None:
     if not service.get("networks") and not service.get("network_mode") and "provider" not in service:
         service["networks"] = Map()
         service["networks"]["default"] = None
     for reference in _maps(service.get("secrets")):
         reference.setdefault("target", f"/run/secrets/{reference['source']}")
     deploy = service.get("deploy")
-    if isinstance(deploy, Map):
-        if "scale" in service:
-            deploy.setdefault("replicas", service["scale"])
-        deploy.setdefault("placement", Map())
-        deploy.setdefault("resources", Map())
+    if isinstance(deploy, Map) and "scale" in service:
+        deploy.setdefault("replicas", service["scale"])
     build = service.get("build")
     if isinstance(build, Map) and "dockerfile_inline" not in build:
         build.setdefault("dockerfile", "Dockerfile")
@@ -90,8 +112,8 @@ def _service(root: Map, name: str, service: Map, report: Report) -> None:
     _dependencies(root, name, service, report)
 
 
-def _maps(value: Any) -> list[Map]:
-    return [item for item in value or () if isinstance(item, Map)]
+def _maps(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value or () if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _dependencies(root: Map, name: str, service: Map, report: Report) -> None:
@@ -106,6 +128,7 @@ def _dependencies(root: Map, name: str, service: Map, report: Report) -> None:
                     f"{dotted(path)}: needs a condition",
                     hint="service_started, service_healthy or service_completed_successfully",
                     where=locate(root, path, key=True),
+                    path=path,
                 )
             dependency.setdefault("required", True)
     for target, restart in implicit_dependencies(service):
@@ -160,19 +183,28 @@ def prune(root: Map, *, everything: bool = False) -> None:
     for name, service in services.items():
         extensions = {key: _plain(service[key]) for key in service if key.startswith("x-")}
         services[name] = {**_pruned(service), **extensions}
-    for section, names in _used(services).items():
-        root[section] = {key: _pruned(root[section][key]) for key in root[section] if everything or key in names}
+    for section, names in used_resources(services).items():
+        root[section] = {key: _pruned(item or {}) for key, item in root[section].items() if everything or key in names}
 
 
-def _used(services: Map) -> dict[str, set[str]]:
-    used: dict[str, set[str]] = {"networks": set(), "volumes": set(), "secrets": set(), "configs": set()}
+def used_resources(services: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Keys of networks, volumes, secrets, configs and models that some service uses."""
+    used: dict[str, set[str]] = {
+        "networks": set(),
+        "volumes": set(),
+        "secrets": set(),
+        "configs": set(),
+        "models": set(),
+    }
     for service in services.values():
-        volumes = [v for v in service.get("volumes", ()) if v["type"] == "volume"]
+        volumes = [v for v in _maps(service.get("volumes")) if v.get("type") == "volume"]
         used["networks"].update(service.get("networks") or ())
         used["volumes"].update(v["source"] for v in volumes if v.get("source"))
-        used["secrets"].update(item["source"] for item in service.get("secrets", ()))
-        used["secrets"].update(item["source"] for item in service.get("build", {}).get("secrets", ()))
-        used["configs"].update(item["source"] for item in service.get("configs", ()))
+        build = service.get("build")
+        secrets = [service.get("secrets"), build.get("secrets") if isinstance(build, dict) else ()]
+        used["secrets"].update(item["source"] for found in secrets for item in _maps(found))
+        used["configs"].update(item["source"] for item in _maps(service.get("configs")))
+        used["models"].update(service.get("models") or ())
     return used
 
 

@@ -16,7 +16,7 @@ from compose.plan.desired import (
     DesiredVolume,
 )
 from compose.spec.digest import sha256_hex
-from compose.spec.load import Loaded
+from compose.spec.pipeline import Loaded
 from compose.spec.validate import network_order
 
 # Changing these recreates nothing; the rest of the canonical config is what the hash stands for.
@@ -58,10 +58,12 @@ def plain_project(loaded: Loaded) -> dict[str, Any]:
         "config_files": place.files,
         "environment_files": place.env_files,
         "services": root["services"],
-        **{section: root[section] for section in ("networks", "volumes", "secrets", "configs")},
+        **{section: root[section] for section in ("networks", "volumes", "secrets", "configs", "models")},
         "order": loaded.order,
         "hashes": {name: config_hash(_config(item), digests) for name, item in root["services"].items()},
+        "separator": loaded.separator,
         "disabled": loaded.disabled,
+        "profiles": loaded.profiles,
         "warnings": loaded.warnings,
         "extensions": {key: value for key, value in root.items() if key.startswith("x-")},
     }

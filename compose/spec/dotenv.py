@@ -33,6 +33,13 @@ def parse(content: bytes, name: str, lookup: Lookup) -> dict[str, str | None]:
     return result
 
 
+def line_of(content: bytes, key: str) -> int:
+    """The last line, the first being 1, that sets a variable; 0 when none seems to."""
+    pattern = rb"^[^\S\n]*(?:export[^\S\n]+)?" + re.escape(key.encode()) + rb"[^\S\n]*(?:[=:]|$)"
+    starts = [match.start() for match in re.finditer(pattern, content, re.MULTILINE)]
+    return content.count(b"\n", 0, starts[-1]) + 1 if starts else 0
+
+
 def parse_raw(content: bytes, name: str, lookup: Lookup) -> dict[str, str | None]:
     """The raw dialect: a line is ``KEY=value`` verbatim, ``#`` starts a comment only at the beginning of a line."""
     result: dict[str, str | None] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from compose.spec import dotenv
@@ -10,7 +11,7 @@ from compose.spec.tree import Map, locate
 
 if TYPE_CHECKING:
     from compose.spec.files import Variables
-    from compose.spec.load import Loader
+    from compose.spec.pipeline import Loader
 
 
 def resolve(root: Map, loader: Loader, variables: Variables) -> None:
@@ -41,11 +42,22 @@ def _environment(root: Map, name: str, service: Map, loader: Loader, variables: 
         parse = dotenv.parse_raw if entry.get("format") == "raw" else dotenv.parse
         found = parse(content, display_name(path, loader.cwd), _chain(variables, own, merged))
         merged.update({key: value for key, value in found.items() if value is not None})
+        _remember(loader, path, content, merged, found)
     service.pop("env_file", None)
     for key in own:
         merged.take(key, own)
     if merged or "environment" in service:
         service["environment"] = merged
+
+
+def _remember(loader: Loader, path: str, content: bytes, merged: Map, found: Iterable[str]) -> None:
+    """Which line of a file set each variable, if somebody asked for that."""
+    if loader.history:
+        name = display_name(path, loader.cwd)
+        loader.history.texts[name] = content
+        for key in found:
+            mark = (name, dotenv.line_of(content, key), 1)
+            merged.marks[key] = (mark, mark)
 
 
 def _chain(variables: Variables, own: Map, merged: Map) -> dotenv.Lookup:
@@ -81,6 +93,7 @@ def _labels(root: Map, name: str, service: Map, loader: Loader, variables: Varia
             content = loader.inputs.read(path, "label file", where=where)
             found = dotenv.parse(content, display_name(path, loader.cwd), variables)
             merged.update({key: value or "" for key, value in found.items()})
+            _remember(loader, path, content, merged, found)
     del service["label_file"]
     own = service.get("labels")
     if isinstance(own, Map):

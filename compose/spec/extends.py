@@ -11,7 +11,7 @@ from compose.spec.tree import Map, locate
 
 if TYPE_CHECKING:
     from compose.spec.files import Variables
-    from compose.spec.load import Loader
+    from compose.spec.pipeline import Loader
 
 
 def apply_extends(loader: Loader, layer: Map, below: Map, directory: str, variables: Variables) -> Map:
@@ -54,7 +54,7 @@ class _Scope:
         for key in service:
             if key != "extends":
                 own.take(key, service)
-        return merge_services(base, own)
+        return self.loader.merged(base, own, merge_services)
 
     def _base(self, extends: Map, chain: tuple[tuple[str, str], ...], where: str, file: str) -> Map:
         target, other = extends["service"], extends.get("file")
@@ -73,18 +73,16 @@ class _Scope:
     def _from_file(self, path: str, target: str, chain: tuple[tuple[str, str], ...], where: str) -> Map:
         folder = os.path.dirname(path)
         root = Map()
-        from compose.spec.merge import merge_documents
-
         for document in self.loader.documents(path, "extended file", where):
-            root = merge_documents(root, self.loader.checked(document, self.variables))
+            root = self.loader.merged(root, self.loader.checked(document, self.variables))
         services = root.get("services")
         if not isinstance(services, Map) or target not in services:
             raise SpecError(f'cannot extend "{target}": there is no such service in {path}', where=where)
         scope = _Scope(self.loader, root, Map(), folder, self.variables)
         holder = Map()
         holder["services"] = Map()
-        holder["services"]["base"] = scope.resolved(target, chain, path)
+        found = holder["services"]["base"] = scope.resolved(target, chain, path)
         copy = unique(holder)
         self.loader.resolver(folder).tree(copy)
         base: Map = copy["services"]["base"]
-        return base
+        return self.loader.history.note(base, found) if self.loader.history else base

@@ -31,6 +31,7 @@ class Variables:
         self.parent = parent
         self.own: dict[str, str] = {}
         self.supplied: dict[str, str] = {}
+        self.sources: dict[str, str] = {}  # variable of ``own`` → path of the file it came from
 
     def __call__(self, name: str) -> str | None:
         value = self.parent(name) if self.parent else self.inputs.variable(name)
@@ -43,6 +44,23 @@ class Variables:
         for key, value in dotenv.parse(self.inputs.read(path, "environment file"), name, self).items():
             if value is not None and (overwrite or key not in self.own):
                 self.own[key] = value
+                self.sources[key] = path
+
+    def all(self) -> dict[str, str]:
+        """Every variable with its value."""
+        outer = self.parent.all() if self.parent else self.inputs.everything()
+        return {**self.supplied, **self.own, **outer}
+
+    def origin(self, name: str) -> str:
+        """Where a variable's value comes from, in words; "" when it has none."""
+        if self.parent is not None and self.parent(name) is not None:
+            return self.parent.origin(name)
+        if self.parent is None and self.inputs.variable(name) is not None:
+            return "the environment"
+        if name in self.own:
+            path = self.sources[name]
+            return f"{path}:{dotenv.line_of(self.inputs.read(path, 'environment file'), name)}"
+        return "pycompose itself" if name in self.supplied else ""
 
     def child(self) -> Variables:
         """For an included project: ours win, its own env files supply defaults."""

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from compose.errors import SpecError
 from compose.spec.inputs import display_name
-from compose.spec.merge import merge_documents
 from compose.spec.tree import Map, Seq, locate, sweep
 
 if TYPE_CHECKING:
     from compose.spec.files import Variables
-    from compose.spec.load import Loader
+    from compose.spec.pipeline import Loader
 
 _IMPORTED = ("services", "networks", "volumes", "secrets", "configs", "models")
 
@@ -26,8 +25,8 @@ def apply_include(loader: Loader, layer: Map, directory: str, variables: Variabl
     for index, entry in enumerate(entries):
         if isinstance(entry, Map) and entry.get("path") and not sweep(entry):
             where = locate(entries, (index,))
-            included = merge_documents(included, _load(loader, entry, directory, variables, chain, where))
-    return merge_documents(included, layer)
+            included = loader.merged(included, _load(loader, entry, directory, variables, chain, where))
+    return loader.merged(included, layer)
 
 
 def _load(loader: Loader, entry: Map, directory: str, variables: Variables, chain: tuple[str, ...], where: str) -> Map:
@@ -47,7 +46,7 @@ def _load(loader: Loader, entry: Map, directory: str, variables: Variables, chai
     for key in _IMPORTED:
         if key in model:
             result.take(key, model)
-    return result
+    return loader.history.note(result, model) if loader.history else result
 
 
 def _variables(loader: Loader, entry: Map, absolute: object, own: str, variables: Variables) -> Variables:

@@ -30,6 +30,10 @@ class Inputs:
         self.variables[name] = value
         return value
 
+    def everything(self) -> dict[str, str]:
+        """The whole process environment; a load that asks for it cannot be remembered."""
+        return dict(self.environ)
+
     def is_file(self, path: str) -> bool:
         """Whether a regular file is there."""
         try:

@@ -7,7 +7,7 @@ operator is interpolated too, but only if it is used. ``$$`` is one dollar; a ``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from compose.spec.tree import BROKEN, Map, Override, Path, Report, Seq, dotted, locate
@@ -30,29 +30,36 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
 
     Raises InvalidTemplate and MissingVariable.
     """
-    start = text.find("$")
-    if start < 0:
+    if "$" not in text:
         return text
     parts = []
-    position = 0
-    while start >= 0:
-        parts.append(text[position:start])
-        following = text[start + 1 : start + 2]
-        if following == "$":
-            parts.append("$")
-            position = start + 2
-        elif following == "{":
-            position = _closing_brace(text, start)
-            parts.append(_braced(text[start + 2 : position - 1], lookup, unset))
-        elif match := _NAME.match(text, start + 1):
-            position = match.end()
-            parts.append(_plain(match.group(), lookup, unset))
-        else:
-            parts.append("$")
-            position = start + 1
-        start = text.find("$", position)
-    parts.append(text[position:])
+    for literal, name, sign, word in _split(text):
+        parts.append(literal)
+        if name:
+            parts.append(_value(name, sign, word, lookup, unset))
     return "".join(parts)
+
+
+def pieces(text: str) -> Iterator[tuple[str, str, str]]:
+    """(name, operator or "", text right of it) of every variable in a text. Raises InvalidTemplate."""
+    return ((name, sign, word) for _, name, sign, word in _split(text) if name)
+
+
+def _split(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """The text in pieces: (literal text, then the variable's name, operator and word, or three times "")."""
+    position = 0
+    while (start := text.find("$", position)) >= 0:
+        before, following = text[position:start], text[start + 1 : start + 2]
+        if following == "{":
+            position = _closing_brace(text, start)
+            yield (before, *_braced(text[start + 2 : position - 1]))
+        elif following != "$" and (match := _NAME.match(text, start + 1)):
+            position = match.end()
+            yield before, match.group(), "", ""
+        else:
+            position = start + (2 if following == "$" else 1)
+            yield before + "$", "", "", ""
+    yield text[position:], "", "", ""
 
 
 def _closing_brace(text: str, start: int) -> int:
@@ -68,33 +75,30 @@ def _closing_brace(text: str, start: int) -> int:
     raise InvalidTemplate(text[start:])
 
 
-def _plain(name: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
-    value = lookup(name)
-    if value is None:
-        unset(name)
-        return ""
-    return value
-
-
-def _braced(body: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+def _braced(body: str) -> tuple[str, str, str]:
     match = _NAME.match(body)
     if not match:
         raise InvalidTemplate("${" + body + "}")
     name, rest = match.group(), body[match.end() :]
     if not rest:
-        return _plain(name, lookup, unset)
+        return name, "", ""
     operator = _OPERATOR.match(rest)
     if not operator:
         raise InvalidTemplate("${" + body + "}")
-    sign, word = operator.group(), rest[operator.end() :]
+    return name, operator.group(), rest[operator.end() :]
+
+
+def _value(name: str, sign: str, word: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
     value = lookup(name)
     present = value is not None and (value != "" or not sign.startswith(":"))
     if sign.endswith("+"):
         return substitute(word, lookup, unset) if present else ""
-    if present:
-        return value or ""
+    if value is not None and present:
+        return value
     if sign.endswith("?"):
         raise MissingVariable(name, substitute(word, lookup, unset))
+    if not sign:
+        unset(name)
     return substitute(word, lookup, unset)
 
 
@@ -107,6 +111,16 @@ class Interpolator:
 
     def tree(self, root: Any) -> None:
         self._walk(root, (), root)
+
+    def files(self, root: Any) -> None:
+        """Only what says which other files are read: ``include`` and ``extends``."""
+        if not isinstance(root, Map):
+            return
+        self._walk(root.get("include"), ("include",), root)
+        services = root.get("services")
+        for name, service in services.items() if isinstance(services, Map) else ():
+            if isinstance(service, Map):
+                self._walk(service.get("extends"), ("services", name, "extends"), root)
 
     def _walk(self, node: Any, path: Path, root: Any) -> None:
         if isinstance(node, Override):
@@ -135,11 +149,13 @@ class Interpolator:
                 f"{dotted(path)}: the variable {name} is required" + (f": {message}" if message else ""),
                 hint=f"set {name} in the environment or in .env",
                 where=locate(root, path),
+                path=path,
             )
         except InvalidTemplate as error:
             self.report.problem(
                 f"{dotted(path)}: cannot read {error.args[0]!r} as a variable",
                 hint="write ${NAME}, ${NAME:-default}, or $$ for a dollar sign",
                 where=locate(root, path),
+                path=path,
             )
         return BROKEN

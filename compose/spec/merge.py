@@ -22,7 +22,9 @@ _NAMED = frozenset(
         "volumes",
         "secrets",
         "configs",
+        "models",
         "services.*.networks",
+        "services.*.models",
         "services.*.depends_on",
         "services.*.ulimits",
     ]
@@ -138,7 +140,7 @@ def _merge_lists(base: Seq, over: Seq, pattern: str) -> Seq:
     places: dict[Hashable, int] = {}
     result = Seq(base.mark if base.mark[1] else over.mark)
     for item, mark in [*_marked(base), *_marked(over)]:
-        name = key(item) if key and item is not BROKEN else None
+        name = _name_of(item, key)
         if name in places and name is not None:
             place = places[name]
             merges = pattern in _MERGED_ITEMS and isinstance(item, Map)
@@ -149,6 +151,14 @@ def _merge_lists(base: Seq, over: Seq, pattern: str) -> Seq:
             places[name] = len(result)
         result.add(_clean(item, ""), mark)
     return result
+
+
+def _name_of(item: Any, key: Key | None) -> Hashable:
+    """What an item of a list is known by; None if two of them are never the same."""
+    if key is None or item is BROKEN:
+        return None
+    mapping = isinstance(item, Map)
+    return key(item) if mapping or key in (_same, _before_equals) else str(item)  # text with a variable left in it
 
 
 def _marked(items: Seq) -> list[tuple[Any, Mark]]:

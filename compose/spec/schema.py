@@ -6,13 +6,19 @@ from typing import Any
 
 from compose.model import units
 from compose.spec import check as c
+from compose.spec import compound as m
 from compose.spec import schema_parts as p
 from compose.spec import shorts as s
-from compose.spec import storage
+from compose.spec import storage, support
 from compose.spec.check import Check, Kind
 from compose.spec.tree import BROKEN, Map, Path, Seq
 
+_RESTART = c.any_of(
+    {"type": "string", "pattern": r"^(no|always|unless-stopped|on-failure(:[0-9]+)?|.*\$.*)?$"}, {"const": False}
+)
 
+
+@c.written(lambda: _RESTART)
 def restart(value: Any, path: Path, check: Check) -> Any:
     """``no``, ``always``, ``unless-stopped`` or ``on-failure[:N]``; an unquoted false is what YAML 1.1 makes of no."""
     if value is False:
@@ -26,6 +32,7 @@ def restart(value: Any, path: Path, check: Check) -> Any:
     return check.problem(path, f"expected {', '.join(known)} or on-failure:N, not {c.describe(value)}", hint=hint)
 
 
+@c.written(lambda: c.STRING)
 def pull_policy(value: Any, path: Path, check: Check) -> Any:
     if value == "if_not_present":
         return "missing"
@@ -41,22 +48,27 @@ def pull_policy(value: Any, path: Path, check: Check) -> Any:
 
 
 def _null(kind: Kind) -> Kind:
-    return lambda value, path, check: None if value is None else kind(value, path, check)
+    @c.written(lambda: c.any_of(c.schema_of(kind), {"type": "null"}))
+    def nullable(value: Any, path: Path, check: Check) -> Any:
+        return None if value is None else kind(value, path, check)
+
+    return nullable
 
 
+@c.written(lambda: c.INTEGER)
 def _swappiness(value: Any, path: Path, check: Check) -> Any:
     """0 to 100; docker compose keeps it as text, as it keeps sizes."""
     result = c.limited(c.integer, 0, 100)(value, path, check)
     return result if result is BROKEN else str(result)
 
 
-_WEIGHT = c.items_of(c.record({"path": c.text, "weight": c.integer}))
-_RATE = c.items_of(c.record({"path": c.text, "rate": c.size}))
+_WEIGHT = m.items_of(m.record({"path": c.text, "weight": c.integer}))
+_RATE = m.items_of(m.record({"path": c.text, "rate": c.size}))
 
 SERVICE: dict[str, Kind] = {
     "annotations": p.LABELS,
     "attach": c.flag,
-    "blkio_config": c.record(
+    "blkio_config": m.record(
         {
             "device_read_bps": _RATE,
             "device_read_iops": _RATE,
@@ -67,12 +79,12 @@ SERVICE: dict[str, Kind] = {
         }
     ),
     "build": p.build,
-    "cap_add": c.texts,
-    "cap_drop": c.texts,
+    "cap_add": m.texts,
+    "cap_drop": m.texts,
     "cgroup": c.choice("host", "private"),
     "cgroup_parent": c.text,
     "command": s.words,
-    "configs": c.items_of(s.file_reference),
+    "configs": m.items_of(s.file_reference),
     "container_name": c.text,
     "cpu_count": c.limited(c.integer, 0, 1 << 31),
     "cpu_percent": c.limited(c.number, 0, 100),
@@ -83,41 +95,41 @@ SERVICE: dict[str, Kind] = {
     "cpu_shares": c.integer,
     "cpus": c.limited(c.number, 0, 1_000_000),
     "cpuset": c.text,
-    "credential_spec": c.record({"config": c.text, "file": c.text, "registry": c.text}),
+    "credential_spec": m.record({"config": c.text, "file": c.text, "registry": c.text}),
     "depends_on": s.depends_on,
     "deploy": p.DEPLOY,
     "develop": p.DEVELOP,
-    "device_cgroup_rules": c.texts,
-    "devices": c.items_of(storage.device),
-    "dns": c.text_list,
-    "dns_opt": c.texts,
-    "dns_search": c.text_list,
+    "device_cgroup_rules": m.texts,
+    "devices": m.items_of(storage.device),
+    "dns": m.text_list,
+    "dns_opt": m.texts,
+    "dns_search": m.text_list,
     "domainname": c.text,
     "entrypoint": s.words,
     "env_file": s.env_file,
     "environment": p.VARIABLES,
-    "expose": c.items_of(c.text_of),
+    "expose": m.items_of(c.text_of),
     "extends": s.extends,
-    "external_links": c.texts,
+    "external_links": m.texts,
     "extra_hosts": s.extra_hosts,
     "gpus": p.gpus,
-    "group_add": c.items_of(c.text_of),
+    "group_add": m.items_of(c.text_of),
     "healthcheck": p.HEALTHCHECK,
     "hostname": c.text,
     "image": c.text,
     "init": c.flag,
     "ipc": c.text,
     "isolation": c.text,
-    "label_file": c.text_list,
+    "label_file": m.text_list,
     "labels": p.LABELS,
-    "links": c.texts,
-    "logging": c.record({"driver": c.text, "options": c.pairs("")}),
+    "links": m.texts,
+    "logging": m.record({"driver": c.text, "options": m.pairs("")}),
     "mac_address": c.text,
     "mem_limit": c.size,
     "mem_reservation": c.size,
     "mem_swappiness": _swappiness,
     "memswap_limit": c.size,
-    "models": c.anything,
+    "models": s.models,
     "network_mode": c.text,
     "networks": s.networks,
     "oom_kill_disable": c.flag,
@@ -126,45 +138,45 @@ SERVICE: dict[str, Kind] = {
     "pids_limit": c.integer,
     "platform": c.text,
     "ports": s.ports,
-    "post_start": c.items_of(p.HOOK),
-    "pre_start": c.items_of(c.record(p.HOOK_FIELDS | {"image": c.text, "per_replica": c.flag})),
-    "pre_stop": c.items_of(p.HOOK),
+    "post_start": m.items_of(p.HOOK),
+    "pre_start": m.items_of(m.record(p.HOOK_FIELDS | {"image": c.text, "per_replica": c.flag})),
+    "pre_stop": m.items_of(p.HOOK),
     "privileged": c.flag,
-    "profiles": c.texts,
-    "provider": c.record({"type": c.text, "options": c.dictionary(c.anything)}),
+    "profiles": m.texts,
+    "provider": m.record({"type": c.text, "options": p.OPTIONS}),
     "pull_policy": pull_policy,
     "pull_refresh_after": c.text,
     "read_only": c.flag,
     "restart": restart,
     "runtime": c.text,
     "scale": c.limited(c.integer, 0, 10_000),
-    "secrets": c.items_of(s.file_reference),
-    "security_opt": c.texts,
+    "secrets": m.items_of(s.file_reference),
+    "security_opt": m.texts,
     "shm_size": c.size,
     "stdin_open": c.flag,
     "stop_grace_period": c.duration,
     "stop_signal": c.stop_signal,
     "storage_opt": p.LABELS,
-    "sysctls": c.pairs(""),
-    "tmpfs": c.text_list,
+    "sysctls": m.pairs(""),
+    "tmpfs": m.text_list,
     "tty": c.flag,
     "ulimits": p.ULIMITS,
     "use_api_socket": c.flag,
     "user": c.text,
     "userns_mode": c.text,
     "uts": c.text,
-    "volumes": c.items_of(storage.volume),
-    "volumes_from": c.texts,
+    "volumes": m.items_of(storage.volume),
+    "volumes_from": m.texts,
     "working_dir": c.text,
 }
-_POOL = c.record(
-    {"subnet": c.text, "ip_range": c.text, "gateway": c.text, "aux_addresses": c.dictionary(c.text)},
+_POOL = m.record(
+    {"subnet": c.text, "ip_range": c.text, "gateway": c.text, "aux_addresses": m.dictionary(c.text)},
 )
 NETWORK: dict[str, Kind] = {
     "name": c.text,
     "driver": c.text,
-    "driver_opts": c.pairs(""),
-    "ipam": c.record({"driver": c.text, "config": c.items_of(_POOL), "options": c.pairs("")}),
+    "driver_opts": m.pairs(""),
+    "ipam": m.record({"driver": c.text, "config": m.items_of(_POOL), "options": m.pairs("")}),
     "external": s.external,
     "internal": c.flag,
     "enable_ipv4": c.flag,
@@ -175,7 +187,7 @@ NETWORK: dict[str, Kind] = {
 VOLUME: dict[str, Kind] = {
     "name": c.text,
     "driver": c.text,
-    "driver_opts": c.pairs(""),
+    "driver_opts": m.pairs(""),
     "external": s.external,
     "labels": p.LABELS,
 }
@@ -186,7 +198,7 @@ SECRET: dict[str, Kind] = {
     "external": s.external,
     "labels": p.LABELS,
     "driver": c.text,
-    "driver_opts": c.pairs(""),
+    "driver_opts": m.pairs(""),
     "template_driver": c.text,
 }
 CONFIG: dict[str, Kind] = {
@@ -198,9 +210,16 @@ CONFIG: dict[str, Kind] = {
     "labels": p.LABELS,
     "template_driver": c.text,
 }
-INCLUDE = c.record({"path": c.text_list, "env_file": c.text_list, "project_directory": c.text})
+MODEL: dict[str, Kind] = {
+    "name": c.text,
+    "model": c.text,
+    "context_size": c.integer,
+    "runtime_flags": m.texts,
+}
+INCLUDE = m.record({"path": m.text_list, "env_file": m.text_list, "project_directory": c.text})
 
 
+@c.written(lambda: {"type": "array", "items": c.any_of(c.STRING, c.schema_of(INCLUDE))})
 def include(value: Any, path: Path, check: Check) -> Any:
     """Files to include, as a list of mappings."""
 
@@ -212,25 +231,41 @@ def include(value: Any, path: Path, check: Check) -> Any:
             return result
         return INCLUDE(item, where, check)
 
-    return c.items_of(one)(value, path, check)
+    return m.items_of(one)(value, path, check)
 
 
 TOP: dict[str, Kind] = {
     "version": c.anything,
     "name": c.text,
     "include": include,
-    "services": c.dictionary(
-        c.record(SERVICE, what="a mapping with an image", nullable=True), null=True, name="service"
+    "services": m.dictionary(
+        m.record(SERVICE, what="a mapping with an image", nullable=True), null=True, name="service"
     ),
-    "networks": c.dictionary(_null(c.record(NETWORK)), null=True, name="network"),
-    "volumes": c.dictionary(_null(c.record(VOLUME)), null=True, name="volume"),
-    "secrets": c.dictionary(c.record(SECRET, what="a mapping with a file or environment"), name="secret"),
-    "configs": c.dictionary(c.record(CONFIG, what="a mapping with a file, content or environment"), name="config"),
-    "models": c.anything,
+    "networks": m.dictionary(_null(m.record(NETWORK)), null=True, name="network"),
+    "volumes": m.dictionary(_null(m.record(VOLUME)), null=True, name="volume"),
+    "secrets": m.dictionary(m.record(SECRET, what="a mapping with a file or environment"), name="secret"),
+    "configs": m.dictionary(m.record(CONFIG, what="a mapping with a file, content or environment"), name="config"),
+    "models": m.dictionary(m.record(MODEL, what="a mapping with a model"), name="model"),
 }
-_TOP = c.record(TOP, what="a mapping with services", nullable=True)
+_TOP = m.record(TOP, what="a mapping with services", nullable=True)
 
 
 def check_document(root: Any, check: Check) -> Any:
     """The canonical form of one document; problems and warnings go to the check's report."""
     return _TOP(root, (), check)
+
+
+def json_schema() -> c.Schema:
+    """The JSON schema (draft 2020-12) of a Compose file, for editors: what these tables accept."""
+    schema = c.schema_of(_TOP)
+    schema["properties"]["version"]["deprecated"] = True
+    for name, status in support.SERVICE.items():
+        if status != support.DONE:
+            service = schema["properties"]["services"]["anyOf"][0]["additionalProperties"]["anyOf"][0]
+            service["properties"][name]["description"] = status
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Compose file",
+        "description": "What pycompose reads; text may hold variables such as ${NAME:-default}.",
+        **schema,
+    }

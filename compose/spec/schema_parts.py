@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from compose.spec import check as c
+from compose.spec import compound as m
 from compose.spec import shorts as s
 from compose.spec.check import Check, Kind
-from compose.spec.tree import BROKEN, Map, Path, Seq
+from compose.spec.tree import BROKEN, NOWHERE, Map, Path, Seq
 
-LABELS = c.pairs("")
-VARIABLES = c.pairs(None)
+LABELS = m.pairs("")
+VARIABLES = m.pairs(None)
 
 
+@c.written(lambda: c.any_of(c.STRING, c.schema_of(_BUILD)))
 def build(value: Any, path: Path, check: Check) -> Any:
     """How to build the image: the context, or a mapping."""
     if isinstance(value, str):
@@ -22,30 +24,34 @@ def build(value: Any, path: Path, check: Check) -> Any:
     return _BUILD(value, path, check)
 
 
+@c.written(lambda: c.any_of({"const": "all"}, {"type": "array", "items": c.schema_of(_DEVICE_REQUEST)}))
 def gpus(value: Any, path: Path, check: Check) -> Any:
     if value == "all":
         result, request = Seq(), Map()
         request["count"] = -1
         result.append(request)
         return result
-    requests = c.items_of(_DEVICE_REQUEST)(value, path, check)
+    requests = m.items_of(_DEVICE_REQUEST)(value, path, check)
     for request in requests if isinstance(requests, Seq) else ():
         if isinstance(request, Map) and not request.keys() & {"count", "device_ids"}:
             request["count"] = -1
     return requests
 
 
+@c.written(lambda: c.INTEGER)
 def _count(value: Any, path: Path, check: Check) -> Any:
     return -1 if value == "all" else c.integer(value, path, check)
 
 
+@c.written(lambda: c.schema_of(s.file_reference))
 def _build_secret(value: Any, path: Path, check: Check) -> Any:
     return s.file_reference(value, path, check)
 
 
+@c.written(lambda: c.schema_of(VARIABLES))
 def _ssh(value: Any, path: Path, check: Check) -> Any:
     """Agents for the build, as a list of ``default`` or ``id=path``."""
-    agents = c.pairs(None)(value, path, check)
+    agents = m.pairs(None)(value, path, check)
     if agents is BROKEN:
         return agents
     result = Seq(agents.mark)
@@ -53,20 +59,31 @@ def _ssh(value: Any, path: Path, check: Check) -> Any:
     return result
 
 
-ULIMITS = c.dictionary(s.ulimit)
-_BUILD = c.record(
+def _option(value: Any, path: Path, check: Check) -> Any:
+    """An option of a provider: scalars or lists of them; the canonical form is a list of text."""
+    result = Seq(getattr(value, "mark", NOWHERE))
+    for item in value if isinstance(value, Seq) else [value]:
+        if isinstance(item, (Map, Seq)) or item is None:
+            return check.wrong(path, "text, a number, true, false or a list of those", item)
+        result.append(c.scalar_text(item, path, check))
+    return result
+
+
+OPTIONS: Kind = m.dictionary(_option)
+ULIMITS = m.dictionary(s.ulimit)
+_BUILD: Kind = m.record(
     {
         "context": c.text,
         "dockerfile": c.text,
         "dockerfile_inline": c.text,
-        "entitlements": c.texts,
+        "entitlements": m.texts,
         "args": VARIABLES,
         "ssh": _ssh,
         "labels": LABELS,
-        "cache_from": c.texts,
-        "cache_to": c.texts,
+        "cache_from": m.texts,
+        "cache_to": m.texts,
         "no_cache": c.flag,
-        "no_cache_filter": c.text_list,
+        "no_cache_filter": m.text_list,
         "additional_contexts": VARIABLES,
         "network": c.text,
         "provenance": c.anything,
@@ -77,23 +94,23 @@ _BUILD = c.record(
         "extra_hosts": s.extra_hosts,
         "isolation": c.text,
         "privileged": c.flag,
-        "secrets": c.items_of(_build_secret),
-        "tags": c.texts,
+        "secrets": m.items_of(_build_secret),
+        "tags": m.texts,
         "ulimits": ULIMITS,
-        "platforms": c.texts,
+        "platforms": m.texts,
     },
     what="the path of the context, or a mapping",
 )
-_DEVICE_REQUEST = c.record(
+_DEVICE_REQUEST: Kind = m.record(
     {
-        "capabilities": c.texts,
+        "capabilities": m.texts,
         "driver": c.text,
         "count": _count,
-        "device_ids": c.texts,
+        "device_ids": m.texts,
         "options": LABELS,
     }
 )
-HEALTHCHECK = c.record(
+HEALTHCHECK = m.record(
     {
         "disable": c.flag,
         "interval": c.duration,
@@ -111,8 +128,8 @@ HOOK_FIELDS: dict[str, Kind] = {
     "working_dir": c.text,
     "environment": VARIABLES,
 }
-HOOK = c.record(HOOK_FIELDS)
-_UPDATE = c.record(
+HOOK = m.record(HOOK_FIELDS)
+_UPDATE = m.record(
     {
         "parallelism": c.integer,
         "delay": c.duration,
@@ -122,8 +139,8 @@ _UPDATE = c.record(
         "order": c.choice("start-first", "stop-first"),
     }
 )
-_GENERIC = c.record({"discrete_resource_spec": c.record({"kind": c.text, "value": c.number})})
-DEPLOY = c.record(
+_GENERIC = m.record({"discrete_resource_spec": m.record({"kind": c.text, "value": c.number})})
+DEPLOY = m.record(
     {
         "mode": c.text,
         "endpoint_mode": c.text,
@@ -131,20 +148,20 @@ DEPLOY = c.record(
         "labels": LABELS,
         "rollback_config": _UPDATE,
         "update_config": _UPDATE,
-        "resources": c.record(
+        "resources": m.record(
             {
-                "limits": c.record({"cpus": c.number, "memory": c.size, "pids": c.integer}),
-                "reservations": c.record(
+                "limits": m.record({"cpus": c.number, "memory": c.size, "pids": c.integer}),
+                "reservations": m.record(
                     {
                         "cpus": c.number,
                         "memory": c.size,
-                        "generic_resources": c.items_of(_GENERIC),
-                        "devices": c.items_of(_DEVICE_REQUEST),
+                        "generic_resources": m.items_of(_GENERIC),
+                        "devices": m.items_of(_DEVICE_REQUEST),
                     }
                 ),
             }
         ),
-        "restart_policy": c.record(
+        "restart_policy": m.record(
             {
                 "condition": c.choice("none", "on-failure", "any"),
                 "delay": c.duration,
@@ -152,22 +169,22 @@ DEPLOY = c.record(
                 "window": c.duration,
             }
         ),
-        "placement": c.record(
+        "placement": m.record(
             {
-                "constraints": c.texts,
-                "preferences": c.items_of(c.record({"spread": c.text})),
+                "constraints": m.texts,
+                "preferences": m.items_of(m.record({"spread": c.text})),
                 "max_replicas_per_node": c.integer,
             }
         ),
     }
 )
-DEVELOP = c.record(
+DEVELOP = m.record(
     {
-        "watch": c.items_of(
-            c.record(
+        "watch": m.items_of(
+            m.record(
                 {
-                    "ignore": c.text_list,
-                    "include": c.text_list,
+                    "ignore": m.text_list,
+                    "include": m.text_list,
                     "path": c.text,
                     "action": c.choice("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
                     "target": c.text,

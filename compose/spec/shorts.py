@@ -9,6 +9,7 @@ from typing import Any
 
 from compose.model import units
 from compose.spec import check as c
+from compose.spec import compound as m
 from compose.spec.check import Check
 from compose.spec.tree import BROKEN, NOWHERE, Map, Path, Seq
 
@@ -16,6 +17,7 @@ DEFAULT_CONDITION = "service_started"
 _CONDITIONS = (DEFAULT_CONDITION, "service_healthy", "service_completed_successfully")
 
 
+@c.written(lambda: c.any_of({"type": ["string", "null"]}, c.STRINGS))
 def words(value: Any, path: Path, check: Check) -> Any:
     """A command: nothing, text (split without a shell) or a list of text."""
     if value is None:
@@ -34,16 +36,17 @@ def words(value: Any, path: Path, check: Check) -> Any:
         return result
     if not isinstance(value, Seq):
         return check.wrong(path, "text or a list", value)
-    return c.texts(value, path, check)
+    return m.texts(value, path, check)
 
 
+@c.written(lambda: c.any_of(c.STRING, c.STRINGS))
 def health_test(value: Any, path: Path, check: Check) -> Any:
     """A probe: text for the shell, or a list that begins with CMD, CMD-SHELL or NONE."""
     if isinstance(value, str):
         result = Seq()
         result.extend(["NONE"] if value == "NONE" else ["CMD-SHELL", value])
         return result
-    result = c.texts(value, path, check)
+    result = m.texts(value, path, check)
     if result is not BROKEN and (not result or result[0] not in ("CMD", "CMD-SHELL", "NONE")):
         first = c.describe(result[0]) if result else "nothing"
         return check.problem(path, f"expected a list that begins with CMD, CMD-SHELL or NONE, not {first}")
@@ -57,7 +60,7 @@ def short(values: dict[str, Any], mark: Any = NOWHERE) -> Map:
     return result
 
 
-_PORT = c.record(
+_PORT = m.record(
     {
         "name": c.text,
         "mode": c.text,
@@ -71,6 +74,7 @@ _PORT = c.record(
 )
 
 
+@c.written(lambda: {"type": "array", "items": c.any_of(c.NUMBER, {**c.schema_of(_PORT), "required": ["target"]})})
 def ports(value: Any, path: Path, check: Check) -> Any:
     """Published ports, one mapping per container port."""
     if not isinstance(value, Seq):
@@ -83,6 +87,8 @@ def ports(value: Any, path: Path, check: Check) -> Any:
 
 
 def _port(item: Any, path: Path, check: Check, mark: Any) -> list[Any]:
+    if check.unfilled(item):
+        return [item]
     if isinstance(item, int) and not isinstance(item, bool):
         item = str(int(item))
     if isinstance(item, str):
@@ -115,12 +121,13 @@ def _port_map(port: units.Port, mark: Any) -> Map:
     return short(result, mark)
 
 
-_FILE_REFERENCE = c.record(
+_FILE_REFERENCE = m.record(
     {"source": c.text, "target": c.text, "uid": c.text_of, "gid": c.text_of, "mode": c.mode},
     what="a name, or a mapping",
 )
 
 
+@c.written(lambda: c.any_of(c.STRING, {**c.schema_of(_FILE_REFERENCE), "required": ["source"]}))
 def file_reference(value: Any, path: Path, check: Check) -> Any:
     """The use of a secret or config by a service."""
     if isinstance(value, str):
@@ -131,38 +138,42 @@ def file_reference(value: Any, path: Path, check: Check) -> Any:
     return result
 
 
-_DEPENDENCY = c.record(
+_DEPENDENCY = m.record(
     {"condition": c.choice(*_CONDITIONS), "restart": c.flag, "required": c.flag},
     what="a mapping with a condition",
 )
+_DEPENDENCIES = m.dictionary(_DEPENDENCY)
 
 
+@c.written(lambda: c.any_of(c.STRINGS, c.schema_of(_DEPENDENCIES)))
 def depends_on(value: Any, path: Path, check: Check) -> Any:
     """Dependencies: a list of names, or a mapping name → condition."""
     if isinstance(value, Map):
-        return c.dictionary(_DEPENDENCY)(value, path, check)
+        return _DEPENDENCIES(value, path, check)
     return _named(value, path, check, lambda mark: short({"condition": DEFAULT_CONDITION, "required": True}, mark))
 
 
-_ATTACHMENT = c.record(
+_ATTACHMENT = m.record(
     {
-        "aliases": c.texts,
+        "aliases": m.texts,
         "interface_name": c.text,
         "ipv4_address": c.text,
         "ipv6_address": c.text,
-        "link_local_ips": c.texts,
+        "link_local_ips": m.texts,
         "mac_address": c.text,
-        "driver_opts": c.pairs(""),
+        "driver_opts": m.pairs(""),
         "priority": c.integer,
         "gw_priority": c.integer,
     }
 )
+_ATTACHMENTS = m.dictionary(_ATTACHMENT, null=True)
 
 
+@c.written(lambda: c.any_of(c.STRINGS, c.schema_of(_ATTACHMENTS)))
 def networks(value: Any, path: Path, check: Check) -> Any:
     """A service's networks: a list of names, or a mapping name → how to attach."""
     if isinstance(value, Map):
-        return c.dictionary(_ATTACHMENT, null=True)(value, path, check)
+        return _ATTACHMENTS(value, path, check)
     return _named(value, path, check, lambda mark: None)
 
 
@@ -176,6 +187,7 @@ def _named(value: Any, path: Path, check: Check, default: Any) -> Any:
     return result
 
 
+@c.written(lambda: c.any_of({"type": "object", "additionalProperties": c.any_of(c.STRING, c.STRINGS)}, c.STRINGS))
 def extra_hosts(value: Any, path: Path, check: Check) -> Any:
     """Lines for /etc/hosts, as a list of ``name=address``."""
     result = Seq(getattr(value, "mark", NOWHERE))
@@ -204,9 +216,10 @@ def _bare(address: str) -> str:
     return address[1:-1] if address.startswith("[") and address.endswith("]") else address
 
 
-_LIMIT = c.record({"soft": c.integer, "hard": c.integer}, what="a number, or a mapping with soft and hard")
+_LIMIT = m.record({"soft": c.integer, "hard": c.integer}, what="a number, or a mapping with soft and hard")
 
 
+@c.written(lambda: c.any_of(c.INTEGER, {**c.schema_of(_LIMIT), "required": ["soft", "hard"]}))
 def ulimit(value: Any, path: Path, check: Check) -> Any:
     """A resource limit: one number for both, or soft and hard."""
     if isinstance(value, (int, float, str)):
@@ -217,41 +230,61 @@ def ulimit(value: Any, path: Path, check: Check) -> Any:
     return result
 
 
-_ENV_FILE = c.record({"path": c.text, "required": c.flag, "format": c.choice("raw")})
+_MODEL_BINDINGS = m.dictionary(m.record({"endpoint_var": c.text, "model_var": c.text}), null=True)
 
 
+@c.written(lambda: c.any_of(c.STRINGS, c.schema_of(_MODEL_BINDINGS)))
+def models(value: Any, path: Path, check: Check) -> Any:
+    """The models a service uses: a list of names, or a mapping name → variables to set."""
+    if isinstance(value, Map):
+        return _MODEL_BINDINGS(value, path, check)
+    return _named(value, path, check, lambda mark: None)
+
+
+_ENV_FILE = m.record({"path": c.text, "required": c.flag, "format": c.choice("raw")})
+
+
+@c.written(lambda: c.any_of(c.STRING, {**c.schema_of(_ENV_FILE), "required": ["path"]}))
+def _env_file(item: Any, path: Path, check: Check) -> Any:
+    if isinstance(item, str):
+        return short({"path": item, "required": True})
+    result = _ENV_FILE(item, path, check)
+    if result is not BROKEN:
+        if not result.get("path"):
+            return check.problem(path, "an environment file needs a path")
+        result.setdefault("required", True)
+    return result
+
+
+_ENV_FILES = m.one_or_more(_env_file)
+
+
+@c.written(lambda: c.schema_of(_ENV_FILES))
 def env_file(value: Any, path: Path, check: Check) -> Any:
     """Environment files, as a list of mappings with path, required and format."""
-
-    def one(item: Any, where: Path, check: Check) -> Any:
-        if isinstance(item, str):
-            return short({"path": item, "required": True})
-        result = _ENV_FILE(item, where, check)
-        if result is not BROKEN:
-            if not result.get("path"):
-                return check.problem(where, "an environment file needs a path")
-            result.setdefault("required", True)
-        return result
-
     if isinstance(value, Map):
         return check.wrong(path, "text or a list", value)
-    return c.one_or_more(one)(value, path, check)
+    return _ENV_FILES(value, path, check)
 
 
+_EXTERNAL = m.record({"name": c.text})
+_EXTENDS = m.record({"service": c.text, "file": c.text}, what="the name of a service, or a mapping")
+
+
+@c.written(lambda: c.any_of(c.FLAG, c.schema_of(_EXTERNAL)))
 def external(value: Any, path: Path, check: Check) -> Any:
     """Whether a resource exists already; the old form ``{name: x}`` is folded by the resource's kind."""
     if isinstance(value, Map):
-        return c.record({"name": c.text})(value, path, check)
+        return _EXTERNAL(value, path, check)
     return c.flag(value, path, check)
 
 
+@c.written(lambda: c.any_of(c.STRING, {**c.schema_of(_EXTENDS), "required": ["service"]}))
 def extends(value: Any, path: Path, check: Check) -> Any:
     """The service to extend: a name, or a mapping with service and file."""
     if isinstance(value, str):
         return short({"service": value})
-    result = c.record({"service": c.text, "file": c.text}, what="the name of a service, or a mapping")(
-        value, path, check
-    )
+    result = _EXTENDS(value, path, check)
     if result is BROKEN or result.get("service") is BROKEN:
         return BROKEN
     if not result.get("service"):

@@ -6,19 +6,20 @@ import posixpath
 from typing import Any
 
 from compose.spec import check as c
+from compose.spec import compound as m
 from compose.spec.check import Check
 from compose.spec.shorts import short
 from compose.spec.tree import BROKEN, Map, Path
 
-_VOLUME_LABELS = c.pairs("")
-_VOLUME = c.record(
+_VOLUME_LABELS = m.pairs("")
+_VOLUME = m.record(
     {
         "type": c.choice("bind", "volume", "tmpfs", "image", "npipe", "cluster"),
         "source": c.text,
         "target": c.text,
         "read_only": c.flag,
         "consistency": c.text,
-        "bind": c.record(
+        "bind": m.record(
             {
                 "propagation": c.text,
                 "create_host_path": c.flag,
@@ -26,15 +27,16 @@ _VOLUME = c.record(
                 "selinux": c.choice("z", "Z"),
             }
         ),
-        "volume": c.record({"labels": _VOLUME_LABELS, "nocopy": c.flag, "subpath": c.text}),
-        "tmpfs": c.record({"size": c.size, "mode": c.octal_number}),
-        "image": c.record({"subpath": c.text}),
+        "volume": m.record({"labels": _VOLUME_LABELS, "nocopy": c.flag, "subpath": c.text}),
+        "tmpfs": m.record({"size": c.size, "mode": c.octal_number}),
+        "image": m.record({"subpath": c.text}),
     },
     what="a volume such as data:/var/lib/data, or a mapping",
 )
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 
 
+@c.written(lambda: c.any_of(c.STRING, {**c.schema_of(_VOLUME), "required": ["type", "target"]}))
 def volume(value: Any, path: Path, check: Check) -> Any:
     """A mount of a service."""
     if isinstance(value, str):
@@ -94,11 +96,12 @@ def clean_path(path: str) -> str:
     return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned
 
 
-_DEVICE = c.record(
+_DEVICE = m.record(
     {"source": c.text, "target": c.text, "permissions": c.text}, what="a device such as /dev/a:/dev/b:rwm"
 )
 
 
+@c.written(lambda: c.any_of(c.STRING, {**c.schema_of(_DEVICE), "required": ["source"]}))
 def device(value: Any, path: Path, check: Check) -> Any:
     """A device: ``host[:container[:permissions]]`` or a mapping."""
     if isinstance(value, str):

@@ -155,8 +155,8 @@ class Report:
         self.problems: list[SpecError] = []
         self.warnings: list[str] = []
 
-    def problem(self, message: str, *, hint: str = "", where: str = "") -> None:
-        self.problems.append(SpecError(message, hint=hint, where=where))
+    def problem(self, message: str, *, hint: str = "", where: str = "", path: Path = ()) -> None:
+        self.problems.append(SpecError(message, hint=hint, where=where, path=dotted(path)))
 
     def warn(self, message: str, *, where: str = "") -> None:
         text = f"{where}: {message}" if where else message
@@ -170,7 +170,9 @@ class Report:
         distinct = {problem.text(): problem for problem in reversed(self.problems)}
         problems = sorted(reversed(distinct.values()), key=_reading_order(self.problems))
         first = problems[0]
-        raise SpecError(first.message, hint=first.hint, where=first.where, problems=tuple(problems)) from None
+        raise SpecError(
+            first.message, hint=first.hint, where=first.where, path=first.path, problems=tuple(problems)
+        ) from None
 
 
 def _reading_order(problems: list[SpecError]) -> Callable[[SpecError], tuple[int, int, int]]:

@@ -14,6 +14,14 @@ from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
+def all_profiles(root: Map) -> tuple[str, ...]:
+    """Every profile that a service names, in the order of the files."""
+    services = root.get("services")
+    items = services.values() if isinstance(services, Map) else ()
+    lists = [service.get("profiles") for service in items if isinstance(service, Map)]
+    return tuple(dict.fromkeys(p for found in lists for p in found or () if isinstance(p, str)))
+
+
 def split_profiles(root: Map, profiles: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...]:
     """Take services out whose profiles are not active; gives their names. ``targets`` activate their own profiles."""
     services = root.get("services")
@@ -61,7 +69,7 @@ class _Judge:
 
     def fail(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> None:
         where = locate(self.root, path, key=key)
-        self.report.problem(f"{dotted(path)}: {message}", hint=hint, where=where)
+        self.report.problem(f"{dotted(path)}: {message}", hint=hint, where=where, path=path)
 
     def service(self, name: str, service: Map) -> None:
         path: Path = ("services", name)
@@ -258,7 +266,7 @@ def refuse_unsupported(root: Map, report: Report) -> None:
 
 def _refuse(root: Map, path: Path, report: Report, value: str = "") -> None:
     what = f"{dotted(path)} {value}".strip()
-    report.problem(f"{what} is not supported yet", where=locate(root, path, key=True))
+    report.problem(f"{what} is not supported yet", where=locate(root, path, key=True), path=path)
 
 
 def _refuse_nested(root: Map, path: Path, parts: list[str], node: Any, status: str, report: Report) -> None:

@@ -1,89 +1,125 @@
-"""``config``: the file in canonical form, or lists of what is in it."""
+"""``config``: the file in canonical form, or lists of what is in it; remembered, so that asking again costs little."""
 
 from __future__ import annotations
 
-from compose.errors import UsageError
+from compose.errors import SpecError, UsageError
 from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from compose.api.config import Question
     from compose.cli.session import Session
-    from compose.model.project import Project
 
 
 @record
 class Options:
     services: tuple[str, ...] = ()
-    format: str = "yaml"
+    format: str = ""
     list_services: bool = False
     list_volumes: bool = False
     list_networks: bool = False
     list_images: bool = False
+    list_models: bool = False
     list_profiles: bool = False
     hash: str = ""
+    environment: bool = False
+    variables: bool = False
+    explain: str = ""
+    no_interpolate: bool = False
+    no_normalize: bool = False
+    no_path_resolution: bool = False
+    no_consistency: bool = False
+    no_env_resolution: bool = False
+    lock_image_digests: bool = False
+    resolve_image_digests: bool = False
     quiet: bool = False
     output: str = ""
 
 
-def run(session: Session, options: Options) -> int:
-    if options.format not in ("yaml", "json"):
-        raise UsageError(f"cannot write {options.format}", hint="formats: yaml, json")
-    from compose.project import load_project
+_ABOUT = (
+    ("list_services", "services"),
+    ("list_volumes", "volumes"),
+    ("list_networks", "networks"),
+    ("list_images", "images"),
+    ("list_models", "models"),
+    ("list_profiles", "profiles"),
+    ("environment", "environment"),
+    ("variables", "variables"),
+)
 
-    project = load_project(session.load_options(options.services), session.environ)
-    for warning in project.warnings:
+
+def run(session: Session, options: Options) -> int:
+    if options.format not in ("", "yaml", "json"):
+        raise UsageError(f"cannot write {options.format}", hint="formats: yaml, json")
+    if options.lock_image_digests or options.resolve_image_digests:
+        raise UsageError("cannot find the digests of images: that needs a registry, which is not supported yet")
+    try:
+        text, warnings = _answer(session, options)
+    except SpecError as error:
+        if not (options.quiet and options.format == "json"):
+            raise
+        return _problems(session, error)
+    for warning in warnings:
         session.warn(warning)
-    project = _selected(project, options.services)
-    text = "" if options.quiet else _text(project, options)
+    text = "" if options.quiet else text
     if options.output:
-        _save(options.output, text)
+        save(options.output, text)
     else:
         session.write(text)
     return 0
 
 
-def _selected(project: Project, names: tuple[str, ...]) -> Project:
-    """The named services with what they depend on. Raises UsageError for one that is not there."""
-    if not names:
-        return project
-    wanted = list(names)
-    for name in wanted:
-        if name not in project.services:
-            raise UsageError(f"no such service: {name}", hint=f"services: {', '.join(project.services)}")
-        edges = project.services[name].depends_on or ()  # a profile may have left out an optional one
-        wanted += [other for other in edges if other not in wanted and other in project.services]
-    services = {name: service for name, service in project.services.items() if name in wanted}
-    return project.model_copy(update={"services": services})
+def _answer(session: Session, options: Options) -> tuple[str, list[str]]:
+    """The text and the warnings: remembered, or worked out. The process's whole environment is never remembered."""
+    from compose import memo
+    from compose.project import working_directory
+
+    load_options = session.load_options(options.services)
+    forgetful = options.environment or bool(options.explain)
+    path = memo.path_of(load_options, working_directory(session.environ), session.roots.state, options)
+    found = None if forgetful else memo.read_plain(path, session.environ)
+    if found:
+        return found[0], found[1]
+    from compose.api.config import answer
+
+    fresh = answer(load_options, _question(options), session.environ)
+    if not forgetful and not fresh.inputs.used_stdin:
+        memo.write_plain(path, [fresh.text, fresh.warnings], fresh.inputs.files, fresh.inputs.variables)
+    return fresh.text, list(fresh.warnings)
 
 
-def _text(project: Project, options: Options) -> str:
-    from compose.spec import render
+def _question(options: Options) -> Question:
+    from compose.api.config import Question
 
-    if options.hash:
-        names = () if options.hash == "*" else tuple(options.hash.split(","))
-        for name in names:
-            if name not in project.services:
-                raise UsageError(f"no such service: {name}", hint=f"services: {', '.join(project.services)}")
-        return "".join(f"{name} {digest}\n" for name, digest in render.list_hashes(project, names))
-    lists = (
-        (options.list_services, render.list_services),
-        (options.list_volumes, render.list_volumes),
-        (options.list_networks, render.list_networks),
-        (options.list_images, render.list_images),
-        (options.list_profiles, _profiles),
+    about = next((word for field, word in _ABOUT if getattr(options, field)), "")
+    if options.hash or options.explain:
+        about = "hash" if options.hash else "explain"
+    return Question(
+        services=options.services,
+        format=options.format or "yaml",
+        about=about,
+        detail=options.hash or options.explain,
+        interpolate=not options.no_interpolate,
+        normalize=not options.no_normalize,
+        resolve_paths=not options.no_path_resolution,
+        consistency=not options.no_consistency,
+        resolve_environment=not options.no_env_resolution,
     )
-    for wanted, names_of in lists:
-        if wanted:
-            return "".join(f"{name}\n" for name in names_of(project))
-    return render.render_config(project, options.format)
 
 
-def _profiles(project: Project) -> tuple[str, ...]:
-    found = {name for service in project.services.values() for name in service.profiles or ()}
-    return tuple(sorted(found))
+def _problems(session: Session, error: SpecError) -> int:
+    """For editors: every problem as an object, on standard output; the exit code."""
+    import json
+
+    from compose.spec.problems import problem_to_plain
+
+    plain = {"problems": [problem_to_plain(problem) for problem in error.problems]}
+    session.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    return error.exit_code
 
 
-def _save(path: str, text: str) -> None:
+def save(path: str, text: str) -> None:
+    """Write a file. Raises UsageError."""
     try:
         with open(path, "w") as file:
             file.write(text)

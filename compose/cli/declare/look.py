@@ -79,21 +79,6 @@ def top(services: Services = []) -> None:
     """Show the processes of containers."""
 
 
-def config(
-    services: Services = [],
-    format: Annotated[str, opt("--format", metavar="FORMAT", help="yaml or json.")] = "yaml",
-    list_services: Annotated[bool, opt("--services", help="Only names of services.")] = False,
-    list_volumes: Annotated[bool, opt("--volumes", help="Only names of volumes.")] = False,
-    list_networks: Annotated[bool, opt("--networks", help="Only names of networks.")] = False,
-    list_images: Annotated[bool, opt("--images", help="Only images.")] = False,
-    list_profiles: Annotated[bool, opt("--profiles", help="Only profiles.")] = False,
-    hash: Annotated[str, opt("--hash", metavar="SERVICES", help="Configuration hashes; * for all.")] = "",
-    quiet: Annotated[bool, opt("--quiet", "-q", help="Only check.")] = False,
-    output: Annotated[str, opt("--output", "-o", metavar="FILE", help="Write to a file.")] = "",
-) -> None:
-    """Check the file and show it in canonical form."""
-
-
 def port(
     service: Annotated[str, one_service("Of which service.")],
     private_port: Annotated[str, arg("PORT", "The port in the container.")],

@@ -11,7 +11,7 @@ from compose.errors import SpecError
 from compose.model.project import Project, project_from_plain
 from compose.project import LoadOptions
 from compose.spec.desire import plain_project
-from compose.spec.load import load
+from compose.spec.pipeline import LENIENT, Switches, load
 
 ENVIRON = {"HOME": "/root"}
 
@@ -28,17 +28,20 @@ def options_of(directory: Path, *files: str, **more: Any) -> LoadOptions:
     return LoadOptions(files=files, cwd=str(directory), **more)
 
 
-def project(
-    directory: Path, *texts: str, environ: dict[str, str] | None = None, refuse: bool = False, **more: Any
-) -> Project:
-    """The project of ``compose.yaml`` and further files with these texts."""
+def plain(directory: Path, *texts: str, switches: Switches = LENIENT, **more: Any) -> dict[str, Any]:
+    """The fields of the project of ``compose.yaml`` and further files with these texts."""
+    environ = more.pop("environ", ENVIRON)
     names = []
     for index, text in enumerate(texts):
         name = "compose.yaml" if not index else f"over{index}.yaml"
         (directory / name).write_text(text)
         names.append(name)
-    loaded = load(options_of(directory, *names, **more), ENVIRON if environ is None else environ, refuse=refuse)
-    return project_from_plain(plain_project(loaded))
+    return plain_project(load(options_of(directory, *names, **more), environ, switches))
+
+
+def project(directory: Path, *texts: str, refuse: bool = False, **more: Any) -> Project:
+    """The same as a model."""
+    return project_from_plain(plain(directory, *texts, switches=Switches(refuse=refuse), **more))
 
 
 def service(directory: Path, *texts: str, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from compose.model.project import Project, project_from_plain
 from compose.spec.desire import plain_project
-from compose.spec.load import load
+from compose.spec.pipeline import LENIENT, load
 from compose.spec.render import render_config
 
 from .loading import ENVIRON, options_of, project
@@ -37,7 +37,7 @@ def test_same_as_docker_compose(answer: Path, tmp_path: Path) -> None:
     directory = tmp_path / answer.stem.replace("-", "_")
     directory.mkdir()
     files, expected = unpack(answer, directory)
-    loaded = load(options_of(directory, *files), ENVIRON, refuse=False)
+    loaded = load(options_of(directory, *files), ENVIRON, LENIENT)
     ours = project_from_plain(plain_project(loaded))
     assert json.loads(render_config(ours, "json")) == expected
 
@@ -45,7 +45,7 @@ def test_same_as_docker_compose(answer: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda path: path.stem)
 def test_the_models_accept_what_the_tables_made(answer: Path, tmp_path: Path) -> None:
     files, _ = unpack(answer, tmp_path)
-    plain = plain_project(load(options_of(tmp_path, *files, project_name="p"), ENVIRON, refuse=False))
+    plain = plain_project(load(options_of(tmp_path, *files, project_name="p"), ENVIRON, LENIENT))
     for service in plain["services"].values():
         service["extensions"] = {key: service.pop(key) for key in list(service) if key.startswith("x-")}
     assert Project.model_validate(plain).name == "p"
@@ -56,7 +56,7 @@ def test_what_config_prints_loads_again_to_the_same(answer: Path, tmp_path: Path
     directory = tmp_path / answer.stem.replace("-", "_")
     directory.mkdir()
     files, _ = unpack(answer, directory)
-    loaded = load(options_of(directory, *files), ENVIRON, refuse=False)
+    loaded = load(options_of(directory, *files), ENVIRON, LENIENT)
     first = project_from_plain(plain_project(loaded))
     second = project(directory, render_config(first))
     assert render_config(second) == render_config(first)

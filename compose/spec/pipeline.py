@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from compose.errors import SpecError
@@ -14,18 +14,43 @@ from compose.spec.check import Check
 from compose.spec.document import parse_documents
 from compose.spec.extends import apply_extends
 from compose.spec.files import Place, Variables, find_place, project_name
+from compose.spec.history import History
 from compose.spec.include import apply_include
 from compose.spec.inputs import Inputs, display_name
 from compose.spec.interpolate import Interpolator, substitute
 from compose.spec.merge import merge_documents
 from compose.spec.paths import Resolver
 from compose.spec.schema import check_document
-from compose.spec.tree import Map, Override, Report, Reset, Seq, format_mark, sweep
+from compose.spec.tree import Map, Override, Path, Report, Reset, Seq, format_mark, sweep
+
+
+@record
+class Switches:
+    """Which phases a load leaves out; all run unless ``config`` is asked otherwise.
+
+    ``interpolate``: fill in ``${...}``; without it nothing that depends on values is done either. ``normalize``: add
+    what the file leaves unsaid. ``resolve_paths``, ``consistency``: as they say. ``resolve_environment``: fold
+    ``env_file`` into ``environment``. ``refuse``: attributes that cannot be carried out are problems.
+    """
+
+    interpolate: bool = True
+    normalize: bool = True
+    resolve_paths: bool = True
+    consistency: bool = True
+    resolve_environment: bool = True
+    refuse: bool = True
+
+
+ALL = Switches()
+LENIENT = Switches(refuse=False)
 
 
 @record
 class Loaded:
-    """A whole project in canonical form. ``root``: the tree, only enabled services and used resources in it."""
+    """A whole project in canonical form. ``root``: the tree, only enabled services and used resources in it.
+
+    ``profiles``: all that the files name, in their order; ``disabled``: services that no active profile includes.
+    """
 
     name: str
     place: Place
@@ -36,12 +61,17 @@ class Loaded:
     inputs: Inputs
     separator: str = "-"
     all_resources: bool = False
+    profiles: tuple[str, ...] = ()
 
 
 class Loader:
     """Loads files into trees; one per command, shared by included and extended files."""
 
-    def __init__(self, inputs: Inputs, report: Report, cwd: str) -> None:
+    def __init__(
+        self, inputs: Inputs, report: Report, cwd: str, *, templates: bool = False, history: History | None = None
+    ) -> None:
+        self.history = history
+        self.templates = templates  # variables stay in the text, so such text may stand for any kind of value
         self.inputs = inputs
         self.report = report
         self.cwd = cwd
@@ -56,6 +86,8 @@ class Loader:
         if path not in self._texts:
             self._texts[path] = self.inputs.read(path, what, where)
         name = display_name(path, self.cwd)
+        if self.history:
+            self.history.texts[name] = self._texts[path]
         documents = parse_documents(self._texts[path], name, self.report)
         if not documents:
             raise SpecError("cannot load an empty Compose file", hint="it needs at least services:", where=name)
@@ -72,9 +104,18 @@ class Loader:
 
     def checked(self, document: Any, variables: Variables) -> Map:
         """A raw document, interpolated and in canonical form (an empty one if it is beyond use)."""
-        Interpolator(variables, self.report).tree(document)
-        checked = check_document(document, Check(document, self.report))
+        interpolator = Interpolator(variables, self.report)
+        if self.templates:
+            interpolator.files(document)
+        else:
+            interpolator.tree(document)
+        checked = check_document(document, Check(document, self.report, templates=self.templates))
         return checked if isinstance(checked, Map) else Map()
+
+    def merged(self, base: Map, over: Map, merge: Callable[[Map, Map], Map] = merge_documents) -> Map:
+        """Two trees merged, and that remembered if somebody asked for it."""
+        result = merge(base, over)
+        return self.history.note(result, over, base) if self.history else result
 
     def resolver(self, directory: str) -> Resolver:
         return Resolver(directory, self.home)
@@ -87,33 +128,56 @@ class Loader:
                 layer = self.checked(document, variables)
                 layer = apply_include(self, layer, directory, variables, (*chain, path))
                 layer = apply_extends(self, layer, result, directory, variables)
-                result = merge_documents(result, layer)
+                result = self.merged(result, layer)
         return result
 
 
-def load(options: LoadOptions, environ: Mapping[str, str], *, refuse: bool = True) -> Loaded:
-    """Load a project. Raises SpecError with every problem found. ``refuse``: unsupported attributes are problems."""
+def load(
+    options: LoadOptions, environ: Mapping[str, str], switches: Switches = ALL, history: History | None = None
+) -> Loaded:
+    """Load a project. Raises SpecError with every problem found. ``history``: is told what is merged from what."""
     inputs, report = Inputs(environ), Report()
     cwd = options.cwd or working_directory(environ)
     place = find_place(options, inputs, report, cwd)
-    loader = Loader(inputs, report, cwd)
+    loader = Loader(inputs, report, cwd, templates=not switches.interpolate, history=history)
     name = project_name(options, place.variables, *_declared_name(loader, place))
     place.variables.supplied["COMPOSE_PROJECT_NAME"] = name
     root = loader.model(place.files, place.directory, place.variables, ())
+    if history:
+        history.root = root
+        root = history.note(merge_documents(Map(root.mark), root), root)
     broken = sweep(root)
     defaults.drop_version(root, report)
-    loader.resolver(place.directory).tree(root)
-    disabled = validate.split_profiles(root, _profiles(options, place.variables), options.targets)
-    environment.resolve(root, loader, place.variables)
-    defaults.complete(root, name, report)
+    if switches.resolve_paths:
+        loader.resolver(place.directory).tree(root)
+    profiles = validate.all_profiles(root)
+    active = _profiles(options, place.variables) if switches.interpolate else ("*",)
+    disabled = validate.split_profiles(root, active, options.targets)
+    if switches.interpolate and switches.resolve_environment:
+        environment.resolve(root, loader, place.variables)
+    defaults.complete(root, name, report, normalize=switches.normalize)
+    if history:
+        history.fold(root)
+    order = _judged(root, disabled, broken, report, switches)
+    report.raise_if_any()
+    everything = options.all_resources or not switches.interpolate
+    defaults.prune(root, everything=everything)
+    separator = "_" if options.compatibility else "-"
+    warnings = tuple(report.warnings)
+    return Loaded(name, place, root, order, disabled, warnings, inputs, separator, everything, profiles)
+
+
+def _judged(
+    root: Map, disabled: tuple[str, ...], broken: set[Path], report: Report, switches: Switches
+) -> tuple[str, ...]:
+    """The order of services, after everything that can only be checked on the whole project."""
+    if not (switches.consistency and switches.interpolate):
+        return tuple(root["services"])
     validate.consistency(root, disabled, broken, report)
     order = validate.order_or_cycle(root, report)
-    if refuse:
+    if switches.refuse:
         validate.refuse_unsupported(root, report)
-    report.raise_if_any()
-    defaults.prune(root, everything=options.all_resources)
-    separator = "_" if options.compatibility else "-"
-    return Loaded(name, place, root, order, disabled, tuple(report.warnings), inputs, separator, options.all_resources)
+    return order
 
 
 def _profiles(options: LoadOptions, variables: Variables) -> tuple[str, ...]:
