@@ -13,6 +13,7 @@ DEPENDS_ON = PREFIX + "depends_on"  # dep:condition:restart, comma list
 WORKING_DIR = PREFIX + "project.working_dir"
 CONFIG_FILES = PREFIX + "project.config_files"
 ENVIRONMENT_FILE = PREFIX + "project.environment_file"
+HOOK = PREFIX + "hook"  # the phase, of a container that runs a hook
 VERSION = PREFIX + "version"
 SLUG = PREFIX + "slug"
 REPLACE = PREFIX + "replace"

@@ -1,4 +1,4 @@
-"""Lifecycle hooks: commands executed inside a container after its start and before its stop."""
+"""Lifecycle hooks: containers that run before a start, commands inside after it and before a stop."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 
 from compose import labels as key
 from compose.engine.translate_network import text
+from compose.engine.waiting import wait_until
 from compose.errors import EngineError
 from runtime import container as containers
 from runtime.capture import capture
 from runtime.errors import NotFound, StartFailed
+from runtime.logs import read_log
 from runtime.paths import Bundle
 from runtime.record import replace
 
@@ -55,6 +57,30 @@ def run_hooks(roots: Roots, ident: str, phase: str, tell: Tell) -> None:
             pass
 
 
+def finish_container(roots: Roots, ident: str, tell: Tell) -> None:
+    """Wait for the end of the container of a ``pre_start`` command, and tell what it wrote. Raises EngineError."""
+    one = containers.read_container(roots, ident)
+    if one is None:
+        raise NotFound(f"cannot wait for container {ident[:12]}: it was removed")
+    wait_until(roots, (ident,), "stopped", None)
+    lines = [line.text for line in read_log(Bundle(roots, ident).log)]
+    for line in lines:
+        tell(one.name, one.labels.get(key.SERVICE, ""), line)
+    code = containers.settled_state(roots, ident).exit_code
+    if code:
+        raise EngineError(
+            f"cannot start {one.labels.get(key.SERVICE, '')}: its pre_start command {one.labels.get(key.NUMBER)} "
+            f"exited with status {code}",
+            hint=f"{_last(lines)}its container {one.name} is kept until the next up or down".strip(),
+        )
+
+
+def _last(lines: list[bytes]) -> str:
+    """The last lines of an output, for a hint."""
+    said = b"".join(lines[-SHOWN:]).decode(errors="replace").rstrip()
+    return f"{said}\n  " if said else ""
+
+
 def _run(roots: Roots, one: Container, phase: str, number: int, row: Mapping[str, Any], tell: Tell) -> None:
     service = one.labels.get(key.SERVICE, "")
     last: list[bytes] = []
@@ -70,12 +96,11 @@ def _run(roots: Roots, one: Container, phase: str, number: int, row: Mapping[str
     except StartFailed as failure:
         raise EngineError(f"cannot run {phase} command {number} of {one.name}: {failure.message}") from failure
     if code:
-        said = b"".join(last).decode(errors="replace").rstrip()
         hint = "kill stops it without its pre_stop commands" if phase == "pre_stop" else ""
         raise EngineError(
             f"cannot {'stop' if phase == 'pre_stop' else 'start'} {one.name}: {phase} command {number} "
             f"({' '.join(process.args)}) exited with status {code}",
-            hint="\n  ".join(part for part in (said, hint) if part),
+            hint=f"{_last(last)}{hint}".rstrip(),
         )
 
 

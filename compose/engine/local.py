@@ -312,6 +312,12 @@ class LocalEngine:
     def run_hooks(self, ident: str, phase: str) -> None:
         from compose.engine.hooks import run_hooks
 
+        if phase == "pre_start":
+            from compose.engine.hooks import finish_container
+
+            self.start_container(ident)
+            finish_container(self.roots, ident, self.hook_output)
+            return
         if phase == "pre_stop":
             self.adopt_container(ident)
         run_hooks(self.roots, ident, phase, self.hook_output)
@@ -352,7 +358,7 @@ class LocalEngine:
             events.tell(self.roots, ident, "destroy", name=one.name, labels=dict(one.labels))
         for kind, name, _target in mounts:
             if kind == "anonymous" and volumes:
-                self.remove_volume(name)
+                self._remove_unshared(name)
             elif kind == "volume":
                 self._release_volume(name)
 
@@ -360,10 +366,17 @@ class LocalEngine:
         """Unmount a volume's own file system (tmpfs, nfs) with the last container that uses it."""
         from runtime import volumes
 
-        for one in containers.list_containers(self.roots):
-            if any(row[0] == "volume" and row[1] == name for row in one.info.get("mounts", ())):
-                return
-        volumes.release(self.roots, name)
+        if not self._is_used(name):
+            volumes.release(self.roots, name)
+
+    def _remove_unshared(self, name: str) -> None:
+        """Remove an anonymous volume, unless another container has it by ``volumes_from`` or as a hook."""
+        if not self._is_used(name):
+            self.remove_volume(name)
+
+    def _is_used(self, volume: str) -> bool:
+        rows = (row for one in containers.list_containers(self.roots) for row in one.info.get("mounts", ()))
+        return any(kind in ("volume", "anonymous") and name == volume for kind, name, _target in rows)
 
     @told
     def rename_container(self, ident: str, name: str) -> None:

@@ -7,7 +7,7 @@ import os
 
 from compose import labels as key
 from compose.engine import translate
-from compose.plan.hooks import PHASES
+from compose.plan.hooks import PHASES, SELF
 from compose.plan.observed import ObservedImage
 from compose.record import record, replace
 from runtime import container as containers
@@ -129,7 +129,7 @@ def _volume(roots: Roots, wanted: Wanted, use: VolumeUse) -> Volume:
             return volumes.get_volume(roots, use.name)
         except NotFound:
             return volumes.create_volume(roots, use.name, {key.PROJECT: wanted.desired.project}, {})
-    source = wanted.shares.get(use.shared_from, "") if use.shared_from else wanted.replaces
+    source = wanted.shares.get(use.shared_from, "") if use.shared_from else wanted.shares.get(SELF) or wanted.replaces
     name = anonymous_volumes(roots, source).get(use.target) or _anonymous_name(wanted.ident, use.target)
     labels = {volumes.ANONYMOUS_LABEL: "", key.PROJECT: wanted.desired.project}
     return volumes.create_volume(roots, name, labels, {})

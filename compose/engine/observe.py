@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from compose import labels as key
+from compose.plan.hooks import hook_images
 from compose.plan.observed import (
     Observed,
     ObservedContainer,
@@ -169,10 +170,11 @@ def _images(roots: Roots, desired: Desired | None) -> tuple[ObservedImage, ...]:
 
     found: dict[str, ObservedImage] = {}
     for service in desired.services:
-        if service.image and service.image not in found:
-            try:
-                image = images.resolve(roots, service.image)
-            except NotFound:
-                continue
-            found[service.image] = ObservedImage(service.image, image.digest, image.config)
+        for reference in (service.image, *hook_images(service)):
+            if reference and reference not in found:
+                try:
+                    image = images.resolve(roots, reference)
+                except NotFound:
+                    continue
+                found[reference] = ObservedImage(reference, image.digest, image.config)
     return tuple(found.values())

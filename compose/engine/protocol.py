@@ -85,7 +85,8 @@ if TYPE_CHECKING:
         def start_container(self, ident: str) -> None: ...
         def run_hooks(self, ident: str, phase: str) -> None:
             """Execute the commands of ``phase`` (post_start, pre_stop) that the container was made with, one after
-            another; the first that fails ends them with an error."""
+            another; the first that fails ends them with an error. ``pre_start``: the container was made for one such
+            command; start it and wait for its end."""
             ...
 
         def stop_container(self, ident: str, timeout: float | None = None) -> None:
@@ -130,4 +131,5 @@ RUN_OVERRIDES = (
     "cap_drop",
     "auto_remove",
     "oneoff",
+    "hook",  # the phase, for the container of a pre_start command
 )

@@ -298,6 +298,8 @@ def _labels(
         own[labels.ENVIRONMENT_FILE] = ",".join(desired.environment_files)
     if oneoff:
         own[labels.SLUG] = ident
+    if overrides.get("hook"):
+        own[labels.HOOK] = str(overrides["hook"])
     if replaces:
         own[labels.REPLACE] = replaces
     users = {name: text(value) for name, value in (config.get("labels") or {}).items()}

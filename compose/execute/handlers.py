@@ -14,6 +14,7 @@ from compose.plan.actions import (
     PauseContainer,
     PostStart,
     PrepareContainer,
+    PreStart,
     PreStop,
     RemoveContainer,
     RemoveImage,
@@ -27,6 +28,7 @@ from compose.plan.actions import (
     WaitFor,
     never,
 )
+from compose.plan.hooks import hook_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,8 +63,10 @@ class Context:
         """The id of a container that exists, or that an earlier step created."""
         return self.created[target.step] if isinstance(target, Created) else target.id
 
-    def service(self, name: str) -> DesiredService:
-        return self.services[name]
+    def service(self, name: str, hook: int = -1) -> DesiredService:
+        """A service of the project, or what the container of one of its ``pre_start`` commands is made from."""
+        found = self.services[name]
+        return found if hook < 0 else hook_service(found, hook)
 
 
 def perform(number: int, action: Action, context: Context) -> None:
@@ -81,8 +85,8 @@ def perform(number: int, action: Action, context: Context) -> None:
             engine.remove_image(reference)
         case CreateContainer():
             _create(number, action, context)
-        case Connect(_title, target, service, network, aliases):
-            engine.connect(context.desired, context.service(service), context.ident(target), network, aliases)
+        case Connect(_title, target, service, network, aliases, hook):
+            engine.connect(context.desired, context.service(service, hook), context.ident(target), network, aliases)
         case UpdateContainer(_title, target, service, changes):
             engine.update_container(context.desired, context.service(service), context.ident(target), changes)
         case WaitFor(_title, targets, condition, _required, timeout):
@@ -97,6 +101,7 @@ def _on_container(
         | AdoptContainer
         | Disconnect
         | StartContainer
+        | PreStart
         | PostStart
         | PreStop
         | StopContainer
@@ -114,6 +119,8 @@ def _on_container(
             engine.start_container(ident)
         case StopContainer(_title, _target, timeout):
             engine.stop_container(ident, timeout)
+        case PreStart():
+            engine.run_hooks(ident, "pre_start")
         case PostStart():
             engine.run_hooks(ident, "post_start")
         case PreStop():
@@ -144,7 +151,7 @@ def _create(number: int, action: CreateContainer, context: Context) -> None:
     shares = {reference: context.ident(target) for reference, target in action.shares.items()}
     context.engine.create_container(
         context.desired,
-        context.service(action.service),
+        context.service(action.service, action.hook),
         action.number,
         ident=ident,
         name=action.name,

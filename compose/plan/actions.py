@@ -87,7 +87,7 @@ class CreateContainer:
 
     ``replaces``: id of the container whose anonymous volumes it takes over. ``shares``: for each ``service:x`` whose
     namespace or volumes it uses, that service's container. ``ident``: the id to use, empty for a new one.
-    ``overrides``: what ``run`` changes.
+    ``overrides``: what ``run`` changes. ``hook``: makes the throw-away container of that ``pre_start`` command instead.
     """
 
     title: str
@@ -98,6 +98,7 @@ class CreateContainer:
     shares: Mapping[str, Target] = EMPTY
     ident: str = ""
     overrides: Mapping[str, Any] | None = None
+    hook: int = -1
     kind = "container"
     verb = "create"
 
@@ -133,6 +134,7 @@ class Connect(OnContainer):
     service: str
     network: str
     aliases: bool = True
+    hook: int = -1
     verb = "connect"
 
 
@@ -149,6 +151,13 @@ class StartContainer(OnContainer):
     """Let a created or prepared container execute."""
 
     verb = "start"
+
+
+@record
+class PreStart(OnContainer):
+    """Let the throw-away container of a ``pre_start`` command run to its end."""
+
+    verb = "pre_start"
 
 
 @record
@@ -246,6 +255,7 @@ ACTIONS = (
     Connect,
     Disconnect,
     StartContainer,
+    PreStart,
     PostStart,
     PreStop,
     StopContainer,
@@ -271,6 +281,7 @@ if TYPE_CHECKING:
         | Connect
         | Disconnect
         | StartContainer
+        | PreStart
         | PostStart
         | PreStop
         | StopContainer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compose.errors import ComposeError
 from compose.plan.decide import Make, Replace
+from compose.plan.hooks import hook_images
 from compose.plan.networks import used_networks
 from compose.plan.select import volume_mounts
 from compose.plan.world import final_name
@@ -36,8 +37,8 @@ def check_images(services: Sequence[DesiredService], observed: Observed) -> list
     have = {image.reference for image in observed.images}
     wanted: dict[str, list[str]] = {}
     for service in services:
-        if service.image not in have:
-            wanted.setdefault(service.image, []).append(service.name)
+        for image in {service.image, *hook_images(service)} - have:
+            wanted.setdefault(image, []).append(service.name)
     return [
         (
             f"cannot find image {image!r}, wanted by {', '.join(names)}",

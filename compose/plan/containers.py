@@ -20,7 +20,7 @@ from compose.plan.actions import (
 )
 from compose.plan.decide import Keep, Make, Replace, Retire, restart_dependents
 from compose.plan.halt import halt
-from compose.plan.hooks import post_start
+from compose.plan.hooks import SELF, hook_name, post_start, pre_start
 from compose.plan.select import shared_services, volume_mounts
 from compose.plan.waits import Gate
 from compose.plan.world import final_name, is_live, replaced_prefix, short_name, temporary_name, title
@@ -66,6 +66,7 @@ class Writer:
         self.freed: list[int] = []  # steps that give back published ports of containers that go
         self.ready = Ready({}, {})
         self.orphans: list[ObservedContainer] = []
+        self.hooked: dict[str, int] = {}  # service -> the last step of its pre_start commands
 
     # stops that must come first
 
@@ -129,6 +130,8 @@ class Writer:
     def write(self, name: str) -> None:
         """The steps for what stays of a service or is made."""
         service = self.services[name]
+        if not service.config.get("pre_start") or any(map(_runs_on, self.decisions.of[name])):
+            self.hooked[name] = 0
         selected = name in self.decisions.selected
         for row in self.decisions.of[name]:
             match row:
@@ -161,9 +164,7 @@ class Writer:
     def _create(
         self, service: DesiredService, number: int, name: str, reason: str, *, after: Iterable[int], replaces: str = ""
     ) -> int:
-        shares = {
-            f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))
-        }
+        shares = self._shares(service)
         needed = [
             *after,
             self.vacated.get(name, 0),
@@ -322,10 +323,22 @@ class Writer:
         return made
 
     def _start(self, service: DesiredService, label: str, target: Target, reason: str, after: Iterable[int]) -> int:
-        step = self.builder.add(StartContainer(label, target), reason, [*after, *self.gate.steps(service)])
+        needed = [*after, *self.gate.steps(service)]
+        if service.name not in self.hooked:  # before the first of its replicas, whose volumes they see
+            self.hooked[service.name] = self._pre_start(service, target, needed)
+        step = self.builder.add(StartContainer(label, target), reason, [*needed, self.hooked[service.name]])
         step = post_start(self.builder, service, label, target, step)
         self.gate.note(service.name, target, [step], None)
         return step
+
+    def _pre_start(self, service: DesiredService, target: Target, after: list[int]) -> int:
+        shares = {**self._shares(service), SELF: target}
+        for index in range(len(service.config["pre_start"])):
+            after.append(self.vacated.get(hook_name(self.desired.project, service.name, index), 0))
+        return pre_start(self.builder, self.desired.project, service, shares, after, self.ready.networks)
+
+    def _shares(self, service: DesiredService) -> dict[str, Target]:
+        return {f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))}
 
     def _title(self, service: DesiredService, number: int) -> str:
         return title(self.desired, service.name, number, service.container_name)
@@ -336,9 +349,7 @@ class Writer:
         """Create and connect the container of ``run``; starting it is the caller's, who attaches first."""
         service = self.services[oneoff.service]
         label = labels.without_project(self.desired.project, oneoff.name)
-        shares = {
-            f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))
-        }
+        shares = self._shares(service)
         needed = [self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service)]
         needed += [*self.gate.steps(service), *self._namespace_steps(service)]
         action = CreateContainer(label, service.name, 1, oneoff.name, "", shares, oneoff.ident, oneoff.overrides)
@@ -368,6 +379,11 @@ def _early(row: Decision, networks: Mapping[str, str]) -> list[tuple[ObservedCon
         for one in found
         if (endpoint := next((row for row in one.endpoints if row.network in networks), None)) is not None
     ]
+
+
+def _runs_on(row: Decision) -> bool:
+    """Whether a replica goes on running: then its service's pre_start commands have done their work."""
+    return isinstance(row, Keep) and is_live(row.container)
 
 
 def _ended(container: ObservedContainer) -> str:

@@ -85,6 +85,7 @@ HOW: Mapping[str, str] = {
     "platform": RECREATE,
     "ports": IN_PLACE,
     "post_start": RECREATE,
+    "pre_start": RECREATE,
     "pre_stop": RECREATE,
     "privileged": RECREATE,
     "profiles": IGNORED,

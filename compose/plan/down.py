@@ -124,7 +124,7 @@ def _split(
     leaving: list[ObservedContainer] = []
     staying: list[ObservedContainer] = []
     for container in observed.containers:
-        extra = container.oneoff or container.service not in known
+        extra = (container.oneoff and labels.HOOK not in container.labels) or container.service not in known
         goes = intent.remove_orphans if extra else container.service in chosen
         (leaving if goes else staying).append(container)
     return leaving, staying

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compose import labels
 from compose.plan.checks import PlanError, check_external, check_healthchecks, check_images, check_names
 from compose.plan.containers import Ready, Writer
 from compose.plan.decide import Decisions, Keep, Make, Replace
@@ -37,6 +38,9 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
         builder.warn(f"{who} is made anew, without what it wrote beside its volumes: the machine stopped while it ran")
     emptied = writer.halt_first(observed)
     _orphans(writer, desired, observed, intent)
+    for container in observed.containers:
+        if labels.HOOK in container.labels and container.service in decisions.selected:
+            writer.remove(container, "left by a hook that did not succeed")
     for name in desired.order:
         writer.retire(name)
     writer.ready = Ready(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import Project, read_lines
+from tests.support.cli import Machine, Project, read_lines
 
 pytestmark = pytest.mark.root
 
@@ -155,3 +156,73 @@ def test_an_attached_up_shows_what_they_write(app: Project) -> None:
     out, err = child.communicate(timeout=15)
     assert "a-1 ->  | out of the hook" in lines, (lines, err)
     assert "a-1 ->  | stopping now" in out.decode(), (out, err)
+
+
+INIT = """
+services:
+  web:
+    image: IMAGE
+    command: ["sh", "-c", "cat /own/made /data/made > /out/seen; exec sleep 1000"]
+    stop_signal: SIGKILL
+    environment: {A: service, B: service}
+    volumes: ["./out:/out", "data:/data", "/own"]
+    ports: ["127.0.0.1::80"]
+    networks: {default: {ipv4_address: 10.213.7.9}}
+    pre_start:
+      - command: ["sh", "-c", "echo $$A $$B $$(id -u) > /out/first; echo anonymous > /own/made"]
+        environment: {B: hook}
+        user: "0"
+      - command: ["sh", "-c", "ip -4 addr show eth0 | grep -c inet >> /out/first; echo named > /data/made"]
+volumes:
+  data:
+networks:
+  default:
+    ipam: {config: [{subnet: 10.213.7.0/24}]}
+"""
+
+
+def test_pre_start_runs_before_and_sees_the_services_volumes(project: MakeProject, machine: Machine) -> None:
+    app = project(INIT)
+    (app.dir / "out").mkdir()
+    app.up()
+    assert (app.dir / "out" / "first").read_text() == "service hook 0\n1\n"
+    assert app.sh("web", "cat /out/seen") == "anonymous\nnamed"
+    assert app.names() == ["web-1"]
+    assert [row["Name"] for row in app.rows()] == [f"{app.name}-web-1"]
+    assert app.steps() == []
+    (app.dir / "out" / "first").unlink()
+    app.up("--scale", "web=1")
+    app.run("restart")
+    assert not (app.dir / "out" / "first").exists(), "a service that runs is not prepared again"
+    app.run("stop")
+    app.up()
+    assert (app.dir / "out" / "first").exists()
+    app.down("-v")
+    assert not [name for name in Path(machine.state, "volumes").iterdir() if app.name in name.name]
+
+
+def test_a_failing_pre_start_keeps_the_service_from_starting(project: MakeProject) -> None:
+    app = project(INIT)
+    (app.dir / "out").mkdir()
+    app.edit("echo named > /data/made", "test -e /out/ready || { echo not ready; exit 42; }; echo named > /data/made")
+    for _attempt in range(2):
+        result = app.up(code=1)
+        assert "cannot start web: its pre_start command 2 exited with status 42" in result.stderr
+        assert "not ready" in result.stderr
+        assert {row["Name"].removeprefix(f"{app.name}-"): row["State"] for row in app.rows()} == {
+            "web-1": "created",
+            "web-pre_start-1": "exited",
+        }
+    (app.dir / "out" / "ready").touch()
+    app.up()
+    assert app.names() == ["web-1"]
+    assert len(app.rows()) == 1
+
+
+def test_down_removes_what_a_failed_pre_start_left(project: MakeProject) -> None:
+    app = project(INIT)
+    (app.dir / "out").mkdir()
+    app.edit("echo anonymous > /own/made", "exit 1")
+    app.up(code=1)
+    app.down("-v")
+    assert app.rows() == []

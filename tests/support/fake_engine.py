@@ -13,6 +13,7 @@ from typing import Any
 from compose import labels
 from compose.errors import DependencyFailed, EngineError
 from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
+from compose.plan.hooks import SELF
 from compose.plan.observed import (
     Observed,
     ObservedContainer,
@@ -167,8 +168,8 @@ class FakeEngine:
                 volume = next(one.name for one in desired.volumes if one.key == mount["source"])
                 if volume not in self.volumes:
                     raise EngineError(f"cannot find volume {volume}")
-            for other in (shares or {}).values():
-                if self._get(other).status != "running":
+            for reference, other in (shares or {}).items():
+                if reference != SELF and self._get(other).status != "running":
                     raise EngineError(f"cannot join container {other[:12]}: it does not run")
             self._clock += 1
             oneoff = bool((overrides or {}).get("oneoff"))
@@ -244,7 +245,9 @@ class FakeEngine:
     def run_hooks(self, ident: str, phase: str) -> None:
         with self._lock:
             self._call("run_hooks", f"{self._get(ident).name} {phase}")
-            if phase == "post_start":
+            if phase == "pre_start":
+                self._set(ident, status="stopped", exit_code=0)
+            elif phase == "post_start":
                 self._set(ident, hook_pending=False)
 
     def stop_container(self, ident: str, timeout: float | None = None) -> None:
