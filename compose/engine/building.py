@@ -155,14 +155,14 @@ class _Telling:
         if isinstance(event, Warned):
             self._reporter.emit(Note(f"{self._name}: {event.text}", "warning"))
         elif not self._quiet:
-            self._reporter.emit(BuildOutput(self._name, lines_of(event)))
+            self._reporter.emit(BuildOutput(self._name, lines_of(event, self._name)))
 
 
-def lines_of(event: StepBegan | StepOutput | StepEnded) -> str:
-    """An event as the lines that show it."""
+def lines_of(event: StepBegan | StepOutput | StepEnded, name: str) -> str:
+    """An event as the lines that show it; ``name`` stands before the step's place: ``[web 2/5]``."""
     match event:
         case StepBegan(number=number, title=title):
-            return f"#{number} {title}"
+            return f"#{number} [{name} {title.removeprefix('[')}"
         case StepOutput(number=number, text=text):
             return "\n".join(f"#{number} {line}" for line in text.split("\n"))
         case StepEnded(number=number, cached=True):

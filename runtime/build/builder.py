@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from runtime.build.cache import Piece
     from runtime.build.context import ContextTree
     from runtime.build.request import BuildRequest, Reporter, Surroundings
     from runtime.build.stages import PlannedStage
@@ -67,6 +68,9 @@ class Builder:
         self.stopped = threading.Event()
         self.failure: BaseException | None = None
         self.steps = 0
+        self.used: dict[str, Piece] = {}  # what this build took or made, by key
+        self.sources: list[str] = []
+        self.targets: list[str] = []
         self._lock = threading.Lock()
         self._contexts: dict[str, ContextTree] = {}
         self._context_pieces: dict[str, str] = {}
@@ -89,6 +93,7 @@ class Builder:
             self.plan = plan_stages(
                 self.file, self.request.args, self.request.contexts, self.request.target, self.request.platform
             )
+            self._open_caches()
             self.digests = Digests(self._memo_path())
             self.machine = self._machine()
             self.runner = Runner(self.roots, self.machine, self._resolv_conf)
@@ -96,11 +101,33 @@ class Builder:
                 state = self._build_stages()
                 self.digests.save()
                 self._warn_unused()
-                return write_image(self, state)
+                image = write_image(self, state)
+                self._export()
+                return image
             finally:
                 self.runner.close()
                 if self.surroundings is not None:
                     self.surroundings.close()
+
+    def _open_caches(self) -> None:
+        """cache_from and cache_to: directories; other types are told of and left out."""
+        if self.request.cache_from or self.request.cache_to:
+            from runtime.build.exchange import places
+
+            self.sources, others = places(self.request.cache_from, "src")
+            self.targets, more = places(self.request.cache_to, "dest")
+            for word in (*others, *more):
+                self.reporter.emit(Warned(f"cache {word} is not used: only type=local is known"))
+
+    def _export(self) -> None:
+        if self.targets:
+            from runtime.build.exchange import export
+
+            for directory in self.targets:
+                try:
+                    export(self.cache, self.used, directory)
+                except OSError as error:
+                    raise BuildFault(f"cannot write the cache to {directory}: {error.strerror}") from error
 
     def _memo_path(self) -> str:
         if not self.directory:
@@ -315,14 +342,28 @@ class Builder:
 
     def reuse(self, stage: StageBuilder, key: str, title: str, linked: bool = False) -> bool:
         """Take a step's result from the cache, if it is there and may be used."""
-        piece = None if stage.fresh else self.cache.find(key)
+        piece = None if stage.fresh else self.cache.find(key) or self._import(stage, key, linked)
         if piece is None:
             return False
+        self.used[key] = piece
         number = self._number()
         self.reporter.emit(StepBegan(number, title))
         stage.state.add(piece, key, linked)
         self.reporter.emit(StepEnded(number, title, 0.0, cached=True))
         return True
+
+    def _import(self, stage: StageBuilder, key: str, linked: bool) -> Piece | None:
+        """A result from the directories of cache_from."""
+        for directory in self.sources:
+            if os.path.exists(f"{directory}/records/{key}.json"):
+                from runtime.build.exchange import load
+
+                place = self.new_place()
+                size = load(directory, key, place, () if linked else stage.state.layers)
+                if size >= 0:
+                    return self.cache.keep(key, place, size)
+                remove_tree(place)
+        return None
 
     def step(
         self,
@@ -354,6 +395,7 @@ class Builder:
             raise
         if alias:
             self.cache.alias(alias, piece)
+        self.used[key] = piece
         stage.state.add(piece, key, linked)
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
 

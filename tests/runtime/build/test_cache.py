@@ -167,6 +167,26 @@ def test_removing_the_image_keeps_the_cache_and_prune_takes_it(workshop: Worksho
     assert cached(workshop) == "mmm"
 
 
+def test_a_cache_directory_carries_results_to_another_store(workshop: Workshop, tmp_path: Path) -> None:
+    text = FILE + "RUN rm -r /home && mkdir /home\nCOPY --link a.txt /l\n"
+    (workshop.directory / "c/Dockerfile").write_text(text)
+    first, _events = workshop.build(workshop.directory / "c", cache_to=(f"type=local,dest={tmp_path}/kept",))
+    (tmp_path / "other").mkdir()
+    other = Workshop(tmp_path / "other")
+    source = (f"type=local,src={tmp_path}/kept", "type=gha")
+    image, events = other.build(workshop.directory / "c", cache_from=source)
+    assert [hit for _title, hit in other.steps(events)] == [True] * 5
+    assert image.layers == first.layers
+    assert [event.text for event in events.of("Warned")] == ["cache type=gha is not used: only type=local is known"]
+    blobs = Path(f"{tmp_path}/kept/blobs/sha256")
+    for blob in blobs.iterdir():
+        blob.write_bytes(b"\0" * 10240)
+    (tmp_path / "third").mkdir()
+    third = Workshop(tmp_path / "third")
+    _image, events = third.build(workshop.directory / "c", cache_from=source)
+    assert [hit for _title, hit in third.steps(events)] == [False] * 5
+
+
 def test_a_damaged_record_is_a_miss(workshop: Workshop) -> None:
     cached(workshop)
     cache = Cache(workshop.roots)
