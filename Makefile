@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench install busybox clean
+.PHONY: demo test lint bench install busybox terminals clean
 
 install: $(VENV)/.installed
 
@@ -25,7 +25,12 @@ busybox:
 	@ldd $$(command -v busybox || echo /none) 2>&1 | grep -q 'not a dynamic' || [ "$$(id -u)" != 0 ] || \
 		! command -v apt-get >/dev/null || { apt-get update -q && apt-get install -q -y busybox-static; } >/dev/null || true
 
-test: install busybox
+# Some tests look at a real terminal and at real shells; without these they skip and say so.
+terminals:
+	@command -v tmux >/dev/null && command -v zsh >/dev/null && command -v fish >/dev/null || [ "$$(id -u)" != 0 ] || \
+		! command -v apt-get >/dev/null || { apt-get update -q && apt-get install -q -y tmux zsh fish; } >/dev/null || true
+
+test: install busybox terminals
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 

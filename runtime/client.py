@@ -29,6 +29,22 @@ DETACH_KEYS = b"\x10\x11"  # ctrl-p, ctrl-q
 FORWARDED = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGQUIT)
 
 
+PATIENCE = 3  # interrupts after which we leave a process that does not listen, as docker does
+
+
+class Impatience:
+    """Counts interrupts that were passed on. The third raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def heard(self, number: int) -> None:
+        if number in (_signal.SIGINT, _signal.SIGTERM):
+            self.count += 1
+            if self.count >= PATIENCE:
+                raise KeyboardInterrupt
+
+
 class RawTerminal:
     """Our terminal in raw mode for as long as the context lasts; nothing when it is not a terminal."""
 
@@ -180,6 +196,7 @@ class Relay:
         self.waiting: dict[int, tuple[int, bytes]] = {}  # full target → (source, what it must still take)
         self.resize: Callable[[], None] | None = None
         self.exit: int | None = None
+        self.impatience = Impatience()
         self.poll.register(channel.fileno(), select.POLLIN)
         self.poll.register(wakeups, select.POLLIN)
 
@@ -222,6 +239,7 @@ class Relay:
                 if self.resize is not None:
                     self.resize()
             else:
+                self.impatience.heard(number)
                 self.channel.send({"op": "signal-exec", "signal": number})
 
     def _copy(self, fd: int) -> bool:
@@ -340,6 +358,7 @@ class _Attachment:
         self.tty = tty
         self.keys = detach_keys
         self.pressed = b""
+        self.impatience = Impatience()
         self.poll = select.poll()
         self.poll.register(channel.fileno(), select.POLLIN)
         self.has_stdin = stdin
@@ -379,6 +398,7 @@ class _Attachment:
                 rows, columns = window_size(self.fds[0])
                 self._send(b"r" + json.dumps({"rows": rows, "columns": columns}).encode())
             else:
+                self.impatience.heard(number)
                 self._send(b"s" + json.dumps({"signal": number}).encode())
 
     def _input(self) -> bool:

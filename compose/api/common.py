@@ -15,6 +15,8 @@ from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from compose.engine.protocol import Engine
     from compose.events import Reporter
     from compose.execute.executor import Results
@@ -50,12 +52,20 @@ def tell(plan: Plan, reporter: Reporter) -> None:
         reporter.emit(Note(text, "warning"))
 
 
-def execute(engine: Engine, plan: Plan, reporter: Reporter, workers: int = 0) -> Results:
-    """Tell the warnings, then do the steps. Raises the first error of a step, or Interrupted."""
+def execute(
+    engine: Engine, plan: Plan, reporter: Reporter, workers: int = 0, begun: Callable[[Executor], None] | None = None
+) -> Results:
+    """Tell the warnings, then do the steps. Raises the first error of a step, or Interrupted.
+
+    ``begun`` is given the executor first, for whoever may want to cancel it from another thread.
+    """
     tell(plan, reporter)
     if any(isinstance(step.action, BOOTING) for step in plan.steps):
         engine.warm_up(plan.project)
-    results = Executor(engine, reporter, workers=workers).run(plan)
+    executor = Executor(engine, reporter, workers=workers)
+    if begun is not None:
+        begun(executor)
+    results = executor.run(plan)
     results.check()
     return results
 

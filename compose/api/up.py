@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from compose.engine.protocol import Engine
     from compose.events import Reporter
+    from compose.execute.executor import Executor
     from compose.plan.desired import Desired
     from compose.plan.observed import Observed
     from compose.plan.plan import Plan
@@ -48,9 +49,18 @@ class UpOptions:
     build: Callable[[tuple[str, ...], Reporter], None] | None = None  # makes the images that services lack
 
 
-def up(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
-    """Converge the project, or the named services with their dependencies. Raises ComposeError."""
-    return _converge(engine, desired, up_intent(options), options, reporter)
+def up(
+    engine: Engine,
+    desired: Desired,
+    options: UpOptions,
+    reporter: Reporter,
+    begun: Callable[[Executor], None] | None = None,
+) -> Outcome:
+    """Converge the project, or the named services with their dependencies. Raises ComposeError.
+
+    ``begun`` is given the executor before it starts.
+    """
+    return _converge(engine, desired, up_intent(options), options, reporter, begun)
 
 
 def create(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
@@ -154,12 +164,19 @@ def _selected(desired: Desired, intent: Intent) -> tuple[str, ...]:
     return tuple(select_services(desired, intent.services, dependencies=not intent.no_deps))
 
 
-def _converge(engine: Engine, desired: Desired, intent: Intent, options: UpOptions, reporter: Reporter) -> Outcome:
+def _converge(
+    engine: Engine,
+    desired: Desired,
+    intent: Intent,
+    options: UpOptions,
+    reporter: Reporter,
+    begun: Callable[[Executor], None] | None = None,
+) -> Outcome:
     with ProjectLock(options.lock, desired.project, reporter):
         engine.settle(desired.project)
         if options.build is not None:
             options.build(_selected(desired, intent), reporter)
         observed = engine.observe(desired.project, desired)
         plan = reconcile(desired, observed, intent)
-        results = execute(engine, plan, reporter, options.workers)
+        results = execute(engine, plan, reporter, options.workers, begun)
     return Outcome(plan, results, members(plan, results, observed))

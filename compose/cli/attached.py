@@ -1,69 +1,63 @@
-"""The attached part of ``up``: logs on the screen, and Ctrl-C as docker compose has it.
+"""Attached ``up``: the logs from the first line on, while it converges and after; Ctrl-C as docker compose has it.
 
-The first Ctrl-C stops everything gracefully while the logs go on, the second kills, the third leaves at once.
+The first Ctrl-C stops everything gracefully while the logs go on, the second kills, the third leaves at once. SIGTERM
+is taken as Ctrl-C; when the terminal hangs up we end, and the containers run on.
 """
 
 from __future__ import annotations
 
 import _signal
 import os
-import threading
+import select as polling
+import time
 
-from compose import labels
-from compose.api import lifecycle
 from compose.api.follow import Ended, Line, ProjectFollower
+from compose.api.hooks import HookLines
 from compose.api.read import select
+from compose.cli import menu as keyboard
+from compose.cli.converging import Converging
 from compose.cli.main import INTERRUPTED
 from compose.cli.render.logs import LogPrinter
-from compose.cli.session import Reporting
-from compose.errors import ComposeError
+from compose.cli.render.screen import Output, Screen
+from compose.cli.render.words import Style
+from compose.cli.shown import converged, expected_names, is_locked, jobs, watched_services
+from compose.cli.stopping import Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from compose.api.hooks import HookLines
+    from collections.abc import Iterator
+
+    from compose.api.up import UpOptions
     from compose.cli.commands.up import Options
     from compose.cli.session import Session
     from compose.plan.desired import Desired
+    from compose.plan.observed import ObservedContainer
+
+STDOUT, STDERR = 1, 2
+BUSY = 0.1  # s between two looks whether another command still works on the project
 
 
-def attend(session: Session, desired: Desired, options: Options, began: int, hooks: HookLines) -> int:
-    """Show the logs written since ``began`` (ns) until nothing runs; the exit code of ``up``."""
-    observed = session.engine.observe(desired.project)
-    watched = watched_services(desired, options)
-    followed = select(observed, desired, _converged(desired, options))
-    shown = [one for one in followed if one.service in watched]
-    names = [labels.without_project(desired.project, one.name) for one in shown]
-    session.tell(f"Attaching to {', '.join(names)}\n")
+def attend(session: Session, desired: Desired, options: Options, request: UpOptions) -> int:
+    """Converge, showing the logs meanwhile and then until nothing runs; the exit code of ``up``."""
+    began = time.time_ns()
+    services = converged(desired, options)
+    before: list[ObservedContainer] = []
+    hooks = HookLines(desired.project)
+    session.engine.hook_output = hooks.add
+
+    def there() -> Iterator[ObservedContainer]:
+        """Looked up when the follower already watches, so that no container falls in between."""
+        before.extend(select(session.engine.observe(desired.project), desired, services))
+        yield from before
+
     with ProjectFollower(
-        session.roots, desired.project, _converged(desired, options), followed, since_ns=began, announce=True
-    ) as follower:
-        return _Attended(session, desired, options, follower, watched, names, hooks).run()
-
-
-def watched_services(desired: Desired, options: Options) -> frozenset[str]:
-    """The services whose logs are shown: the named ones, all when none is named, less those that do not want it."""
-    everything = {service.name for service in desired.services}
-    if options.attach:
-        chosen = set(options.attach)
-    elif options.services and not options.attach_dependencies:
-        chosen = set(options.services)
-    else:
-        chosen = everything
-    silent = {service.name for service in desired.services if service.config.get("attach") is False}
-    return frozenset(name for name in chosen - set(options.no_attach) if name in options.attach or name not in silent)
-
-
-def _converged(desired: Desired, options: Options) -> tuple[str, ...]:
-    """The services that this ``up`` is about: the named ones and what they depend on; empty for all."""
-    if not options.services or options.no_deps:
-        return options.services
-    from compose.plan.select import select_services
-
-    return tuple(select_services(desired, options.services))
+        session.roots, desired.project, services, there(), since_ns=began, announce=True
+    ) as follower, _Attended(session, desired, options, follower, before, hooks, request) as attended:  # fmt: skip
+        return attended.run()
 
 
 class _Attended:
-    """The loop: follow, count interrupts, and decide when it is over and with which code."""
+    """The loop: follow, count interrupts, and decide when it is over and with which code. Use as a context."""
 
     def __init__(
         self,
@@ -71,91 +65,193 @@ class _Attended:
         desired: Desired,
         options: Options,
         follower: ProjectFollower,
-        watched: frozenset[str],
-        names: list[str],
+        before: list[ObservedContainer],
         hooks: HookLines,
+        request: UpOptions | None = None,
     ) -> None:
         self.session = session
         self.desired = desired
         self.options = options
         self.follower = follower
-        self.watched = watched
+        self.request = request
+        self.watched = watched_services(desired, options)
+        self.names = expected_names(desired, self.watched, before, request)
+        self.before = {one.id for one in before}
+        self.jobs = jobs(desired)
+        screen = Screen(session.progress_fd) if session.wants_tree() else None
+        self.screen = screen if screen is not None and screen.holds(STDOUT) else None
+        self.output = Output(self.screen)
+        self.colours = not options.no_color and session.colours(STDOUT)
         self.printer = LogPrinter(
-            names,
-            colours=not options.no_color and session.colours(1),
+            self.names,
+            colours=self.colours,
             prefix=not options.no_log_prefix,
             timestamps=options.timestamps,
             split=True,
+            write=self.output.write,
         )
         self.interrupts = 0
-        self.code: int | None = None
-        self.stopper: threading.Thread | None = None
-        self.done = False
         self.presses = 0  # of Ctrl-C; interrupts: those that were acted upon
-        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # a press, or the end of the stopper's work
-        self.error: ComposeError | None = None
-        self.hooks = hooks
+        self.code: int | None = None
+        self.first_code = 0  # of the end that led to the abort
+        self.announced = self.suspended = False
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)  # a press, or the end of a thread's work
+        self.waits = polling.epoll()
+        self.waits.register(self.wake, polling.EPOLLIN)
+        self.hooks = hooks  # what lifecycle hooks write, to be shown between the logs
+        self.converging: Converging | None = None
+        self.stopping: Stopping | None = None
+        self.menu: keyboard.Menu | None = None
 
-    def run(self) -> int:
+    # -- before and after
+
+    def __enter__(self) -> _Attended:
+        self._handlers = {
+            _signal.SIGINT: _signal.signal(_signal.SIGINT, self._press),  # no exception: it would lose lines
+            _signal.SIGWINCH: _signal.signal(_signal.SIGWINCH, self._poke),
+            _signal.SIGCONT: _signal.signal(_signal.SIGCONT, self._poke),
+        }
         self.hooks.wake = self.wake
-        before = _signal.signal(_signal.SIGINT, self._press)  # no exception: it would lose the lines in our hands
-        try:
-            self._show([])  # hooks of the start
-            while not self._is_over():
-                self._show(self.follower.wait(also=self.wake))
-                self._calm()
-                while self.interrupts < self.presses:
-                    if self._interrupted():
-                        return INTERRUPTED
-        finally:
-            _signal.signal(_signal.SIGINT, before)
-        if self.stopper is not None:
-            self.stopper.join()  # it still has to write to what we close
+        if self.request is not None:
+            self.converging = Converging(
+                self.session, self.desired, self.request, self.screen, on_start=self._announce, wake=self._wake_up
+            )
+        else:
+            self._announce()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._handlers.items():
+            _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)
+        if self.menu is not None:
+            self.menu.__exit__()
         self.hooks.wake = -1
-        os.close(self.wake)
-        self._show(self.follower.wait(0))
-        self.printer.finish()
-        self.printer.flush()
-        if self.error is not None:
-            raise self.error
-        if self.interrupts:
-            return INTERRUPTED
-        return self.code or 0
+        self.waits.close()  # the eventfd stays: a thread that was left behind may still write to it
+
+    def _wake_up(self) -> None:
+        os.eventfd_write(self.wake, 1)
 
     def _press(self, _number: int, _frame: object) -> None:
         self.presses += 1
-        os.eventfd_write(self.wake, 1)
+        self._wake_up()
+
+    def _poke(self, _number: int, _frame: object) -> None:
+        self._wake_up()
+
+    def _suspend(self, _number: int, _frame: object) -> None:
+        self.suspended = True
+        self._wake_up()
+
+    def _say(self, fd: int, text: str) -> None:
+        self.printer.flush()
+        self.output.write(fd, f"{text}\n".encode("utf-8", "surrogateescape"))
+
+    def _announce(self) -> None:
+        """Once, before the first line; from the thread that converges, too."""
+        if not self.announced:
+            self.announced = True
+            if self.names:
+                self.output.write(STDOUT, f"Attaching to {', '.join(self.names)}\n".encode())
+
+    # -- the loop
+
+    def run(self) -> int:
+        """Until nothing runs, all is stopped, or the user leaves; the exit code. Raises what ``up`` raised."""
+        while not self._is_over():
+            self._show(self.follower.wait(self._patience(), also=self.waits.fileno()))
+            self._calm()
+            self._after_up()
+            if self.menu is not None and self._typed():
+                return 0
+            while self.interrupts < self.presses:
+                if self._interrupted():
+                    return INTERRUPTED
+        if self.stopping is not None:
+            self.stopping.join()
+        self._show(self.follower.wait(0))
+        self.printer.finish()
+        self.printer.flush()
+        if self.stopping is not None and self.stopping.error is not None and self.interrupts < 2:
+            raise self.stopping.error
+        if self.interrupts:
+            return INTERRUPTED
+        if self.code is None and self.stopping is not None:
+            return self.first_code or 1
+        return self.code or 0
+
+    def _is_over(self) -> bool:
+        """Nothing runs any more and nothing is about to, or what was to be stopped is stopped."""
+        if self.stopping is not None:
+            return self.stopping.done
+        if self.converging is not None and not self.converging.over:
+            return False
+        return not self.follower.active and not self._is_busy()
+
+    def _is_busy(self) -> bool:
+        """Whether another command works on the project: what it stopped it may start again."""
+        return self.request is not None and is_locked(self.request.lock)
+
+    def _patience(self) -> float | None:
+        over = self.converging is None or self.converging.over
+        return BUSY if over and self.stopping is None and not self.follower.active else None
 
     def _calm(self) -> None:
-        """Take back the wake-up, so that the next wait waits."""
+        """Take back the wake-up, so that the next wait waits; then see to the window and the keyboard."""
         try:
             os.eventfd_read(self.wake)
         except BlockingIOError:
-            pass
+            return
+        if self.menu is not None:
+            if self.suspended:
+                self.suspended = False
+                self.menu.suspend()
+                os.kill(os.getpid(), _signal.SIGSTOP)
+            self.menu.resume()
 
-    def _is_over(self) -> bool:
-        """Nothing runs any more, or what was to be stopped is stopped."""
-        if self.stopper is not None:
-            return self.done
-        return not self.follower.active
+    def _after_up(self) -> None:
+        """Once ``up`` is done: raise its error, or show the menu."""
+        if self.converging is None or not self.converging.over or self.stopping is not None:
+            return
+        error, self.converging.error = self.converging.error, None
+        if error is not None:
+            self._show(self.follower.wait(0))  # perhaps it ended because a container did
+            if self.stopping is None:
+                self.printer.finish()
+                self.printer.flush()
+                raise error
+            return
+        self._announce()
+        if self.menu is None and self.screen is not None and self.follower.active:
+            self._open_menu(self.screen)
 
     def _show(self, events: list[Line | Ended]) -> None:
         for event in (*self.hooks.take(), *events):
             if isinstance(event, Line):
                 if event.service in self.watched:
+                    self._announce()
                     self.printer.line(event)
-                continue
-            first = self._ends_it(event) and self.code is None
-            if event.service in self.watched or first:
-                self.printer.ended(event)
-            if self._ends_it(event):
-                self.printer.flush()
-                self._abort(event)
+            elif not self._is_replaced(event):
+                self._ended(event)
         self.printer.flush()
 
+    def _is_replaced(self, event: Ended) -> bool:
+        """Whether the plan itself ended it: a container that was there before, for a new one or for good."""
+        return self.converging is not None and event.ident in self.before and self.converging.stopped(event.name)
+
+    # -- ends and interrupts
+
+    def _ended(self, event: Ended) -> None:
+        ends_it = self._ends_it(event)
+        if event.service in self.watched or (ends_it and self.code is None and self.stopping is None):
+            self._announce()
+            self.printer.ended(event)
+        if ends_it:
+            self._abort(event)
+
     def _ends_it(self, event: Ended) -> bool:
+        """Whether this end is that of all, by the options. A job that others waited for may succeed."""
         options = self.options
-        if event.again:
+        if event.again or (event.exit_code == 0 and event.service in self.jobs - {options.exit_code_from}):
             return False
         if options.exit_code_from or options.abort_on_container_exit:
             return True
@@ -166,52 +262,60 @@ class _Attended:
         wanted = self.options.exit_code_from
         if (wanted and event.service == wanted) or (not wanted and self.code is None):
             self.code = event.exit_code
-        if self.stopper is None and self.interrupts == 0:
-            self.session.tell("Aborting on container exit...\n")
+        if self.stopping is None and self.interrupts == 0:
+            self.first_code = event.exit_code
+            self._say(STDERR, "Aborting on container exit...")
             self._stop()
 
     def _interrupted(self) -> bool:
         """One more Ctrl-C; whether to leave at once."""
         self.interrupts += 1
         if self.interrupts == 1:
-            self.session.tell("\nGracefully stopping... (press Ctrl+C again to force)\n")
-            self._stop()
-        elif self.interrupts == 2:
-            self.session.tell("\nKilling...\n")
-            threading.Thread(target=self._kill, daemon=True).start()
+            if self.converging is not None and not self.converging.has_begun:
+                return True  # nothing was done yet
+            self._say(STDOUT, "Gracefully Stopping... press Ctrl+C again to force")
+            if self.stopping is None:
+                self._stop()
+        elif self.interrupts == 2 and self.stopping is not None:
+            self._say(STDOUT, "Killing...")
+            self.stopping.kill()
         return self.interrupts > 2
 
     def _stop(self) -> None:
-        self.stopper = threading.Thread(target=self._stop_all, daemon=True)
-        self.stopper.start()
-
-    def _stop_all(self) -> None:
-        options = self._life()
-        try:
-            with Reporting(self.session, "stop", beside_logs=True) as reporting:
-                lifecycle.stop(self.session.engine, self.desired, options, reporting)
-        except ComposeError as error:
-            if self.interrupts < 2:
-                self.error = error
-        finally:
-            self.done = True
-            os.eventfd_write(self.wake, 1)
-
-    def _kill(self) -> None:
-        """The stop that is going on holds the project's lock, so this goes past it."""
-        from compose.cli.render.progress import Quiet
-        from compose.record import replace
-
-        try:
-            lifecycle.kill(self.session.engine, self.desired, replace(self._life(), lock=""), Quiet())
-        except ComposeError as error:
-            self.error = error
-
-    def _life(self) -> lifecycle.LifeOptions:
-        return lifecycle.LifeOptions(
-            services=_converged(self.desired, self.options),
-            timeout=self.options.timeout,
-            project=self.desired.project,
-            lock=self.session.lock(self.desired.project),
-            workers=self.session.workers,
+        if self.menu is not None:
+            self.menu.hide()
+        self.stopping = Stopping(
+            self.session,
+            self.desired,
+            converged(self.desired, self.options),
+            self.options.timeout,
+            screen=self.screen,
+            converging=self.converging,
+            wake=self._wake_up,
         )
+
+    # -- the menu
+
+    def _open_menu(self, screen: Screen) -> None:
+        if not keyboard.wanted(self.options.menu, self.session.environ):
+            return
+        self.menu = keyboard.Menu(screen, Style(self.session.colours(STDERR)), {keyboard.DETACH: "Detach"})
+        self.menu.__enter__()
+        self.menu.show()
+        self._handlers[_signal.SIGTSTP] = _signal.signal(_signal.SIGTSTP, self._suspend)
+        self.waits.register(self.menu.fileno(), polling.EPOLLIN)
+
+    def _typed(self) -> bool:
+        """Act on the keys; whether the user detaches."""
+        if self.menu is None or not polling.select([self.menu.fileno()], [], [], 0)[0]:
+            return False
+        keys = self.menu.keys()
+        if not keys:  # the keyboard is gone
+            self.waits.unregister(self.menu.fileno())
+            return False
+        for key in keys:
+            if key.lower() == keyboard.DETACH and self.stopping is None:
+                return True
+            if key in "\r\n":
+                self._say(STDOUT, "")
+        return False

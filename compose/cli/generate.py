@@ -14,6 +14,7 @@ from compose.cli.declare.shared import shared
 TARGET = os.path.join(os.path.dirname(__file__), "table.py")
 KINDS: dict[Any, str] = {
     bool: "flag",
+    bool | None: "flag",
     str: "str",
     str | None: "str",
     int: "int",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from compose.cli.options import Globals
     from compose.cli.render.progress import Progress
+    from compose.cli.render.screen import Screen
     from compose.engine.local import LocalEngine
     from compose.events import Event, Reporter
     from compose.plan.desired import Desired
@@ -158,26 +159,35 @@ class Session:
     def _is_screen(self, fd: int) -> bool:
         return os.isatty(fd) and self.environ.get("TERM", "dumb") != "dumb"
 
-    def progress(self, verb: str, *, beside_logs: bool = False) -> Progress:
-        """The renderer that the user wants, on stderr (on stdout with COMPOSE_STATUS_STDOUT); no tree between logs."""
+    @property
+    def progress_fd(self) -> int:
+        """Where progress goes: stderr, or stdout with COMPOSE_STATUS_STDOUT."""
+        return 1 if is_yes(self.environ.get("COMPOSE_STATUS_STDOUT", "")) else 2
+
+    def wants_tree(self) -> bool:
+        """Whether progress is a live tree: asked for, or it goes to a terminal that can show one."""
+        fd = self.progress_fd
+        if self.progress_mode == "auto":
+            return self._is_screen(fd) and self.ansi != "never" and not self.shared.dry_run
+        return self.progress_mode == "tty" and os.isatty(fd)
+
+    def progress(self, verb: str, *, beside_logs: bool = False, screen: Screen | None = None) -> Progress:
+        """The renderer that the user wants.
+
+        ``beside_logs``: log lines come between, so a tree needs the ``screen`` that they are written over.
+        """
         from compose.cli.render.words import Style
 
-        fd = 1 if is_yes(self.environ.get("COMPOSE_STATUS_STDOUT", "")) else 2
-
-        mode = self.progress_mode
-        if beside_logs and mode in ("auto", "tty"):
-            mode = "plain"
-        if mode == "auto":
-            mode = "tty" if self._is_screen(fd) and self.ansi != "never" and not self.shared.dry_run else "plain"
-        if mode == "tty" and os.isatty(fd):
+        fd = self.progress_fd
+        if self.wants_tree() and (screen is not None or not beside_logs):
             from compose.cli.render.tty import Tree
 
-            return Tree(verb, fd, style=Style(self.colours(fd)))
+            return Tree(verb, fd, style=Style(self.colours(fd)), screen=screen, folded=beside_logs)
         from compose.cli.render import progress
 
-        if mode == "json":
+        if self.progress_mode == "json":
             return progress.Json(fd, dry_run=self.shared.dry_run)
-        if mode == "quiet":
+        if self.progress_mode == "quiet":
             return progress.Quiet()
         return progress.Plain(fd, reasons=self.shared.verbose)
 
@@ -218,8 +228,16 @@ class Reporting:
     ``summary``: end with a line of what was done; ``unchanged`` may be set meanwhile.
     """
 
-    def __init__(self, session: Session, verb: str, *, summary: bool = False, beside_logs: bool = False) -> None:
-        self.progress = session.progress(verb, beside_logs=beside_logs)
+    def __init__(
+        self,
+        session: Session,
+        verb: str,
+        *,
+        summary: bool = False,
+        beside_logs: bool = False,
+        screen: Screen | None = None,
+    ) -> None:
+        self.progress = session.progress(verb, beside_logs=beside_logs, screen=screen)
         self.timings = session.timings
         self.summary = summary
         self.unchanged = 0

@@ -40,6 +40,7 @@ class Helper:
         self.tick_due = False
         self.loop: Loop | None = None
         self.watched: set[int] = set()
+        self.ending: set[str] = set()  # containers to be cleaned up
 
     def start(self, loop: Loop) -> None:
         self.loop = loop
@@ -74,7 +75,11 @@ class Helper:
         plain = read_json(Bundle(self.roots, ident).spec) or {}
         if not manual or plain.get("auto_remove"):
             assert self.loop is not None
+            self.ending.add(ident)
             self.loop.later(0.05, lambda: self._clean_up(ident, remove=bool(plain.get("auto_remove"))))
+
+    def is_busy(self) -> bool:
+        return bool(self.ending)
 
     def gone(self, ident: str) -> None:
         self._stop_serving(ident)
@@ -127,6 +132,7 @@ class Helper:
 
         A command that is at work holds the project's lock: it sees the ended container and does the same.
         """
+        self.ending.discard(ident)
         if not os.path.exists(Bundle(self.roots, ident).dir):
             return
         lock = os.open(f"{self.directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -138,6 +144,7 @@ class Helper:
                     self._remove(ident)
         except BlockingIOError:
             if remove and self.loop is not None:
+                self.ending.add(ident)
                 self.loop.later(0.2, lambda: self._clean_up(ident, remove=True))
         finally:
             os.close(lock)

@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from compose.plan.plan import Plan, Step
 
 DEFAULT_WORKERS = 8
+# what a container is that was waited for, as docker compose says it
+WAITED = {
+    "started": "Started",
+    "healthy": "Healthy",
+    "running_or_healthy": "Healthy",
+    "completed": "Exited",
+    "stopped": "Exited",
+}
 
 
 @record
@@ -265,7 +273,7 @@ class _Run:
             self._crash.check("after", step)
         except BaseException as caught:  # noqa: BLE001 - the error of a step is a result, whatever it is
             error = caught
-        detail = ""
+        detail = WAITED.get(action.condition, "") if isinstance(action, WaitFor) else ""
         if error is not None and isinstance(action, WaitFor) and not action.required:
             self._emit(Note(f"{action.title} is not required: {error}", "warning"))
             error, detail = None, "not required"

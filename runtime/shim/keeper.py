@@ -39,8 +39,13 @@ if TYPE_CHECKING:
             """The shim has left; its descriptors are closed."""
             ...
 
+        def is_busy(self) -> bool:
+            """Whether something that ended is still to be cleaned up: the helper stays for it."""
+            ...
+
 
 IDLE = 0.02  # seconds without any shim before the helper ends
+BUSY = 0.05  # seconds between two looks whether it may end at last
 FIRST_PATIENCE = 20.0
 ATTEMPTS = 20  # new shims for one container within WINDOW seconds; beyond, each waits for PAUSE
 WINDOW = 10.0
@@ -200,6 +205,9 @@ class Keeper:
     def _maybe_leave(self) -> None:
         """End when nobody is connected and nobody knocks, under the lock that those who fork helpers take."""
         if self._is_needed():
+            return
+        if self.services.is_busy():
+            self.loop.later(BUSY, self._maybe_leave)
             return
         lock = take_lock(self.directory)
         try:

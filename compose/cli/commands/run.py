@@ -124,10 +124,30 @@ def _start(session: Session, desired: Desired, options: Options, result: RunResu
             stdin=options.interactive,
             start=lambda: engine.start_container(result.ident),
         )
-    finally:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and options.rm:
+            engine.kill_container(result.ident)  # it did not listen: no grace
         _remove(session, desired, options, result)
+        raise
     session.timings.mark("attached")
+    if code is None and _leave_running(session, options, result):
+        return 0
+    _remove(session, desired, options, result)
     return code or 0
+
+
+def _leave_running(session: Session, options: Options, result: RunResult) -> bool:
+    """The user detached: what ``--rm`` asks for is left to the project's helper. False when it has ended meanwhile."""
+    from runtime.container import read_annotations, read_spec, rewrite_spec
+    from runtime.linux.identity import boot_id
+    from runtime.paths import Bundle
+    from runtime.record import replace
+    from runtime.state import ACTIVE, read_state
+
+    if options.rm:
+        spec = replace(read_spec(session.roots, result.ident), auto_remove=True)
+        rewrite_spec(session.roots, spec, read_annotations(session.roots, result.ident))
+    return read_state(Bundle(session.roots, result.ident), boot_id()).status in ACTIVE
 
 
 def _remove(session: Session, desired: Desired, options: Options, result: RunResult) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from compose import labels
 from compose.api.up import UpOptions, up
 from compose.cli.commands.build import for_up
@@ -16,7 +14,6 @@ from compose.record import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from compose.api.common import Outcome
-    from compose.api.hooks import HookLines
     from compose.cli.session import Session
     from compose.plan.desired import Desired
 
@@ -51,7 +48,7 @@ class Options:
     quiet_pull: bool = False
     quiet_build: bool = False
     watch: bool = False
-    menu: bool = False
+    menu: bool | None = None
     yes: bool = False
 
     @property
@@ -67,25 +64,14 @@ def run(session: Session, options: Options) -> int:
     request = request_of(session, options, desired)
     if session.shared.dry_run:
         return show_dry_run(session, "up", desired, request)
-    began = time.time_ns()
-    hooks = _hook_lines(session, desired) if options.attached else None
+    if options.attached:
+        from compose.cli.attached import attend
+
+        return attend(session, desired, options, request)
     with Reporting(session, "up", summary=True) as reporting:
         outcome = up(session.engine, desired, request, reporting)
         reporting.unchanged = unchanged(outcome)
-    if hooks is None:
-        return 0
-    from compose.cli.attached import attend
-
-    return attend(session, desired, options, began, hooks)
-
-
-def _hook_lines(session: Session, desired: Desired) -> HookLines:
-    """Where lifecycle hooks write to, to be shown between the logs."""
-    from compose.api.hooks import HookLines
-
-    hooks = HookLines(desired.project)
-    session.engine.hook_output = hooks.add
-    return hooks
+    return 0
 
 
 def request_of(session: Session, options: Options, desired: Desired) -> UpOptions:
@@ -120,7 +106,7 @@ def unchanged(outcome: Outcome) -> int:
 
 def _check(options: Options) -> None:
     """Refuse what is not supported, and pairs that exclude each other."""
-    named = {"watch": options.watch, "menu": False}
+    named = {"watch": options.watch}
     if options.build and options.no_build:
         raise UsageError("cannot use --build and --no-build together")
     refuse(named, {"watch": "run up again after a change: it recreates what changed"})

@@ -58,7 +58,7 @@ def up(
     quiet_pull: Annotated[bool, hidden("--quiet-pull")] = False,
     quiet_build: Annotated[bool, hidden("--quiet-build")] = False,
     watch: Annotated[bool, hidden("--watch", "-w")] = False,
-    menu: Annotated[bool, hidden("--menu")] = False,
+    menu: Annotated[bool | None, opt("--menu/--no-menu", help="Show the line of keys below the logs.")] = None,
     yes: Yes = False,
 ) -> None:
     """Create and start containers."""

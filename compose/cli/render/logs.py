@@ -6,7 +6,7 @@ from compose.cli.render.progress import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from compose.api.follow import Ended, Line
 
@@ -16,7 +16,7 @@ STDOUT, STDERR = 1, 2
 
 
 class LogPrinter:
-    """Prints lines as docker compose does: ``web-1  | text``.
+    """Prints lines as docker compose does: ``web-1  | text``. ``write`` takes a descriptor and whole lines.
 
     ``split``: what a container wrote to stderr goes to stderr (``up``); else all goes to stdout (``logs``). Pieces of
     an over-long line are held back until its end comes.
@@ -30,12 +30,14 @@ class LogPrinter:
         prefix: bool = True,
         timestamps: bool = False,
         split: bool = False,
+        write: Callable[[int, bytes], None] = write_all,
     ) -> None:
         self._names = sorted(set(names))
         self._colours = colours
         self._prefix = prefix
         self._timestamps = timestamps
         self._split = split
+        self._write = write
         self._pieces: dict[tuple[str, str], list[bytes]] = {}
         self._heads: dict[str, bytes] = {}
         self._out: list[bytes] = []
@@ -55,7 +57,10 @@ class LogPrinter:
         """``web-1 exited with code 0``, after what it left without a newline."""
         self.finish(event.name)
         more = " (restarting)" if event.again else ""
-        self._put("", f"{event.name} exited with code {event.exit_code}{more}\n".encode(), "", STDOUT)
+        text = f"{event.name} exited with code {event.exit_code}{more}"
+        if self._colours and event.name in self._names:
+            text = f"\x1b[{self._colour(event.name)}m{text}\x1b[0m"
+        self._put("", f"{text}\n".encode(), "", STDOUT)
 
     def finish(self, name: str = "") -> None:
         """Show what has no newline yet, of one container or of all."""
@@ -67,7 +72,7 @@ class LogPrinter:
         """Write what was collected. Raises BrokenPipeError when nobody reads."""
         if self._out:
             data, self._out = b"".join(self._out), []
-            write_all(self._target, data)
+            self._write(self._target, data)
 
     def _put(self, name: str, text: bytes, time: str, target: int) -> None:
         if target != self._target or len(self._out) > 512:
@@ -83,7 +88,7 @@ class LogPrinter:
         """The prefix, padded to the longest name; recomputed when a new name appears."""
         if name not in self._heads:
             if name not in self._names:
-                self._names = sorted({*self._names, name})
+                self._names.append(name)  # at the end, so that the others keep their colours
             width = max(map(len, self._names))
             self._heads = {one: self._painted(one, width) for one in self._names}
         return self._heads[name]
@@ -91,5 +96,8 @@ class LogPrinter:
     def _painted(self, name: str, width: int) -> bytes:
         text = f"{name.ljust(width)}  | "
         if self._colours:
-            text = f"\x1b[{COLOURS[self._names.index(name) % len(COLOURS)]}m{text}\x1b[0m"
+            text = f"\x1b[{self._colour(name)}m{text}\x1b[0m"
         return text.encode()
+
+    def _colour(self, name: str) -> str:
+        return COLOURS[self._names.index(name) % len(COLOURS)]

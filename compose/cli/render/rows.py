@@ -38,11 +38,12 @@ class _Row:
         self.end = 0.0
         self.error = False
         self.running = 0
+        self.number = 0  # of the first step about it
         self.parts: dict[str, _Part] = {}
 
 
 class Rows:
-    """All of them, in the order of their first event."""
+    """All of them, in the order of the plan, whichever thread was first."""
 
     def __init__(self, style: Style) -> None:
         self._style = style
@@ -60,6 +61,7 @@ class Rows:
 
     def started(self, event: StepStarted, now: float) -> None:
         for row in self._of(event.kind, event.name, now):
+            row.number = min(row.number or event.number, event.number)
             row.running += 1
             row.doing = WORDS[event.verb][0] if event.verb in WORDS else INSIDE.get(event.verb, row.doing)
             row.why = event.reason if event.verb == "wait" else ""
@@ -97,6 +99,7 @@ class Rows:
     def lines(self, now: float, since: float, columns: int, room: int, *, only_failed: bool = False) -> list[str]:
         """The picture, at most ``room`` lines (0: all of them), each within ``columns``."""
         rows = [row for row in self._rows.values() if row.error or not only_failed]
+        rows.sort(key=lambda row: row.number)
         if not rows:
             return []
         left = len(rows) - room if room else 0

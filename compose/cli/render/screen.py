@@ -103,6 +103,21 @@ class Screen:
         return f"\x1b[{rows}A\r" if rows else "\r"
 
 
+class Output:
+    """Standard output and error where a screen may be in the way: what goes to its terminal goes above its region."""
+
+    def __init__(self, screen: Screen | None = None) -> None:
+        self._screen = screen
+        self._over = {fd: screen is not None and screen.holds(fd) for fd in (1, 2)}
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Whole lines. Raises BrokenPipeError when nobody reads."""
+        if self._screen is not None and self._over[fd]:
+            self._screen.above(data)
+        else:
+            write_all(fd, data)
+
+
 def width(text: str) -> int:
     """Columns that a text takes: colours none, wide characters two."""
     if "\x1b" in text:

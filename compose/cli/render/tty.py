@@ -26,14 +26,23 @@ FRAME, PERIOD = 0.05, 0.1
 class Tree:
     """The renderer. ``verb`` stands in the head line (``up``); ``fd`` must be a terminal.
 
-    ``folded``: at the end only the summary and what failed stay, for lists of log lines that go on below.
+    ``screen``: the region to draw in when log lines go above it. ``folded``: at the end only the summary and what
+    failed stay, because log lines go on below.
     """
 
-    def __init__(self, verb: str, fd: int = STDERR, style: Style | None = None, *, folded: bool = False) -> None:
+    def __init__(
+        self,
+        verb: str,
+        fd: int = STDERR,
+        style: Style | None = None,
+        *,
+        screen: Screen | None = None,
+        folded: bool = False,
+    ) -> None:
         self._verb = verb
         self._style = style or Style(True)
         self._folded = folded
-        self.screen = Screen(fd)
+        self.screen = screen or Screen(fd)
         self._rows = Rows(self._style)
         self._notes: list[str] = []
         self._counter = Counter()

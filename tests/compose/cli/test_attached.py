@@ -13,6 +13,7 @@ import pytest
 
 from compose.api import lifecycle
 from compose.api.follow import ProjectFollower
+from compose.api.hooks import HookLines
 from compose.cli.attached import _Attended
 from compose.cli.commands.up import Options
 from compose.cli.options import Globals
@@ -68,10 +69,13 @@ class Stage:
         environ = {"PYCOMPOSE_STATE_DIR": roots.state, "PYCOMPOSE_RUN_DIR": roots.run}
         session = Session(shared, environ)
         session._engine = SimpleNamespace()  # type: ignore[assignment]  # stop and kill are ours here
-        containers = (self.web, self.db)
-        watched = frozenset(NAMES)
-        with ProjectFollower(roots, "p", (), containers, since_ns=BASE, announce=True) as follower:
-            return _Attended(session, DESIRED, Options(**options), follower, watched, ["web-1", "db-16"]).run()  # type: ignore[arg-type]
+        before = [self.web, self.db]
+        wanted = Options(**options)  # type: ignore[arg-type]
+        with (
+            ProjectFollower(roots, "p", (), before, since_ns=BASE, announce=True) as follower,
+            _Attended(session, DESIRED, wanted, follower, before, HookLines("p")) as attended,
+        ):
+            return attended.run()
 
 
 @pytest.fixture
@@ -106,7 +110,7 @@ def test_ends_when_nothing_runs_any_more(stage: Stage, capfd: pytest.CaptureFixt
     threading.Timer(0.1, stage.end, (stage.db, 0)).start()
     assert stage.attend() == 0
     assert capfd.readouterr().out.splitlines() == [
-        "web-1  | hello", "web-1 exited with code 3", "db-16 exited with code 0",
+        "Attaching to db-16, web-1", "web-1  | hello", "web-1 exited with code 3", "db-16 exited with code 0",
     ]  # fmt: skip
     assert stage.calls == []
 
@@ -147,7 +151,7 @@ def test_the_first_interrupt_stops_and_the_lines_go_on(
     shown = capfd.readouterr()
     assert "web-1  | bye" in shown.out
     assert "web-1 exited with code 143" in shown.out
-    assert "Gracefully stopping... (press Ctrl+C again to force)" in shown.err
+    assert "Gracefully Stopping... press Ctrl+C again to force" in shown.out
     assert stage.calls == ["stop"]
 
 
