@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 
 from runtime.build.cache import Cache, key_of
-from runtime.build.context import Digests, digest_of, open_context, read_ignore
-from runtime.build.copying import Copier
+from runtime.build.context import Digests
 from runtime.build.errors import BuildFault
 from runtime.build.files_of import find_context, read_dockerfile
 from runtime.build.finishing import write_image
 from runtime.build.instructions import parse
 from runtime.build.output import Output
-from runtime.build.platform import check_platform, native
+from runtime.build.platform import check_platform
 from runtime.build.request import StepBegan, StepEnded, Warned
 from runtime.build.running import Machine, Runner
-from runtime.build.select import Pick, entries_of
+from runtime.build.sources import Sources
 from runtime.build.stage import StageBuilder
 from runtime.build.stages import plan_stages
-from runtime.build.state import PROXIES, StageState, state_from_image
+from runtime.build.state import PROXIES, StageState
 from runtime.images.ingest import Staging
-from runtime.images.merged import Merged
-from runtime.images.store import is_id, resolve, store_dir
 from runtime.tree import remove_tree
 
 TYPE_CHECKING = False
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from runtime.build.cache import Piece
-    from runtime.build.context import ContextTree
     from runtime.build.request import BuildRequest, Reporter, Surroundings
     from runtime.build.stages import PlannedStage
     from runtime.images.store import Image
@@ -69,12 +64,10 @@ class Builder:
         self.failure: BaseException | None = None
         self.steps = 0
         self.used: dict[str, Piece] = {}  # what this build took or made, by key
-        self.sources: list[str] = []
-        self.targets: list[str] = []
+        self.sources = Sources(self)
+        self.imports: list[str] = []  # directories of cache_from
+        self.exports: list[str] = []  # and of cache_to
         self._lock = threading.Lock()
-        self._contexts: dict[str, ContextTree] = {}
-        self._context_pieces: dict[str, str] = {}
-        self._images: dict[str, StageState] = {}
         self._futures: dict[int, Future[StageState]] = {}
         self._renewed: set[str] = set()
         self._current = threading.local()
@@ -114,16 +107,16 @@ class Builder:
         if self.request.cache_from or self.request.cache_to:
             from runtime.build.exchange import places
 
-            self.sources, others = places(self.request.cache_from, "src")
-            self.targets, more = places(self.request.cache_to, "dest")
+            self.imports, others = places(self.request.cache_from, "src")
+            self.exports, more = places(self.request.cache_to, "dest")
             for word in (*others, *more):
                 self.reporter.emit(Warned(f"cache {word} is not used: only type=local is known"))
 
     def _export(self) -> None:
-        if self.targets:
+        if self.exports:
             from runtime.build.exchange import export
 
-            for directory in self.targets:
+            for directory in self.exports:
                 try:
                     export(self.cache, self.used, directory)
                 except OSError as error:
@@ -211,132 +204,8 @@ class Builder:
             state.config["WorkingDir"] = "/"
             return state
         if base.kind == "image":
-            return self.image_state(base.name).child()
-        return self._begin_from_context(base.name)
-
-    def _begin_from_context(self, name: str) -> StageState:
-        value = self._context_value(name)
-        if value.startswith("docker-image://"):
-            return self.image_state(value.removeprefix("docker-image://")).child()
-        if value.startswith("oci-layout://"):
-            return self.image_state(self._load_layout(value)).child()
-        if value.startswith("target:"):
-            raise BuildFault(f"cannot use context {name!r}: targets of other files are bake's")
-        raise BuildFault(f"cannot begin a stage with context {name!r}: it is a directory", "copy from it: COPY --from")
-
-    def _context_value(self, name: str) -> str:
-        return next(value for key, value in self.request.contexts.items() if key.lower() == name.lower())
-
-    def _load_layout(self, value: str) -> str:
-        from runtime.images.store import load_archive
-
-        path = value.removeprefix("oci-layout://").partition("@")[0]
-        if not os.path.isdir(path):
-            path = path.rpartition(":")[0] or path
-        images = load_archive(self.roots, path)
-        if not images:
-            raise BuildFault(f"cannot use {value}: it holds no image")
-        return images[0].digest
-
-    def image_state(self, reference: str) -> StageState:
-        """An image of the store as a finished stage; it is pulled if need be."""
-        with self._lock:
-            if reference not in self._images:
-                image = self._find_image(reference)
-                self._images[reference] = state_from_image(image, self._config_of(image), store_dir(self.roots))
-            return self._images[reference]
-
-    def _find_image(self, reference: str) -> Image:
-        if self.surroundings is not None and not is_id(reference):
-            return self.surroundings.find_image(reference, self.request.pull)
-        return resolve(self.roots, reference)
-
-    def _config_of(self, image: Image) -> dict[str, object]:
-        try:
-            with open(f"{store_dir(self.roots)}/configs/{image.digest[7:]}.json", "rb") as file:
-                return dict(json.load(file))
-        except FileNotFoundError:
-            return {"config": dict(image.config), "created": image.created}
-
-    # -- trees that steps read
-
-    def tree_of(self, stage: StageBuilder, name: str) -> tuple[Merged, str, bool, str]:
-        """Where a step reads: (tree, how to call it, whether it is no layer of ours, what it was made from or "")."""
-        if not name:
-            return self._main_context(), "the build context", True, ""
-        index = self._stage_index(stage, name)
-        if index is not None:
-            state = self.stage_result(index)
-            return Merged(state.layers, state.binds), f"stage {name}", False, state.key
-        if name.lower() in {key.lower() for key in self.request.contexts}:
-            return self._named_context(name)
-        state = self.image_state(name)
-        return Merged(state.layers, state.binds), f"image {name}", False, state.key
-
-    def _stage_index(self, stage: StageBuilder, name: str) -> int | None:
-        """An earlier stage by name (the last of several) or number."""
-        before = self.plan.stages[: stage.planned.stage.index]
-        for planned in reversed(before):
-            if planned.stage.name == name.lower():
-                return planned.stage.index
-        return int(name) if name.isdigit() and int(name) < len(before) else None
-
-    def _named_context(self, name: str) -> tuple[Merged, str, bool, str]:
-        value = self._context_value(name)
-        if "://" in value and value.startswith(("docker-image://", "oci-layout://")):
-            state = self._begin_from_context(name)
-            return Merged(state.layers, state.binds), f"image {value}", False, state.key
-        return self._open(name, value), f"context {name}", True, ""
-
-    def keeps_owner(self, name: str) -> bool:
-        """Whether files from there keep their owners: of stages and images, not of directories."""
-        value = next((value for key, value in self.request.contexts.items() if key.lower() == name.lower()), None)
-        return value is None or value.startswith(("docker-image://", "oci-layout://"))
-
-    def _main_context(self) -> ContextTree:
-        if not self.directory:
-            raise BuildFault("cannot copy from the build context: there is none", "give a directory as the context")
-        with self._lock:
-            if "" not in self._contexts:
-                self._contexts[""] = open_context(self.directory, read_ignore(self.directory, self.dockerfile))
-            return self._contexts[""]
-
-    def _open(self, name: str, value: str) -> ContextTree:
-        with self._lock:
-            if name not in self._contexts:
-                from runtime.build.files_of import fetch_context
-
-                directory = fetch_context(self, value)
-                self._contexts[name] = open_context(directory, read_ignore(directory))
-            return self._contexts[name]
-
-    def layers_of(self, stage: StageBuilder, name: str, source: str) -> tuple[str, ...]:
-        """Directories (top first) that show a tree, for mounting; of a context only what the source names."""
-        tree, _what, foreign, _origin = self.tree_of(stage, name)
-        if not foreign:
-            return tuple(os.fsdecode(layer) for layer in tree.layers)
-        return (self._context_layer(name, source, tree),)
-
-    def _context_layer(self, name: str, source: str, tree: Merged | None = None) -> str:
-        """A part of a context as a directory of its own, without what is ignored; copied once per content."""
-        assert tree is not None
-        found = tree.resolve(source or "/")
-        if found is None:
-            raise BuildFault(f"cannot mount {source!r}: it is not in the context")
-        digest = digest_of(entries_of(tree, Pick("", found)), self.digests, False)
-        at = os.fsdecode(b"/".join(found.at))
-        key = key_of(["context", at, digest])
-        with self._lock:
-            piece = self.cache.find(key)
-            if piece is None:
-                place = self.new_place()
-                copier = Copier(f"{place}/diff", (), (0, 0), None, foreign=True)
-                try:
-                    copier.copy(tree, Pick(os.path.basename(at), found), f"/{at}" if found.at else "/")
-                finally:
-                    copier.close()
-                piece = self.cache.keep(key, place, copier.size)
-            return piece.path
+            return self.sources.image_state(base.name).child()
+        return self.sources.begin_from(base.name)
 
     # -- steps
 
@@ -354,7 +223,7 @@ class Builder:
 
     def _import(self, stage: StageBuilder, key: str, linked: bool) -> Piece | None:
         """A result from the directories of cache_from."""
-        for directory in self.sources:
+        for directory in self.imports:
             if os.path.exists(f"{directory}/records/{key}.json"):
                 from runtime.build.exchange import load
 
@@ -434,7 +303,3 @@ class Builder:
             if self.request.no_cache and path not in self._renewed:
                 self._renewed.add(path)
                 remove_tree(path)
-
-    @property
-    def native(self) -> str:
-        return native()

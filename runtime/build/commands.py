@@ -125,7 +125,7 @@ class _Command:
         rest = [mount.target, mount.source, mount.readonly, mount.env, mount.mode, mount.uid, mount.gid, mount.size]
         if mount.type != "bind":
             return [mount.type, *rest, mount.from_ if mount.type == "cache" else ""]
-        tree, what, foreign, origin = self.builder.tree_of(self.stage, mount.from_)
+        tree, what, foreign, origin = self.builder.sources.tree_of(self.stage, mount.from_)
         if origin:
             return ["bind", *rest, origin]
         found = tree.resolve(mount.source or "/")
@@ -239,7 +239,7 @@ class _Mounting:
 
     def _tree(self, number: int, from_: str, source: str, writable: bool) -> str:
         """A directory where the tree of a stage, image or context can be seen during the step."""
-        layers = self.builder.layers_of(self.command.stage, from_, source)
+        layers = self.builder.sources.layers_of(self.command.stage, from_, source)
         top, empty = f"{self.place}/tree{number}", f"{self.place}/empty{number}"
         os.mkdir(top, 0o755)
         os.mkdir(empty, 0o755)
@@ -283,7 +283,7 @@ class _Mounting:
         temporary = f"{directory}.{os.getpid()}.{os.urandom(4).hex()}"
         os.mkdir(temporary, 0o755)
         if mount.from_:
-            tree = self.builder.tree_of(self.command.stage, mount.from_)[0]
+            tree = self.builder.sources.tree_of(self.command.stage, mount.from_)[0]
             found = tree.resolve(mount.source or "/")
             if found is None or not found.dirs:
                 raise BuildFault(f"cannot mount {mount.source!r}: there is no such directory in {mount.from_}")

@@ -42,7 +42,7 @@ class Transfer:
 def copy_files(stage: StageBuilder, step: Instruction) -> None:
     """Carry out a COPY or an ADD. Raises BuildFault."""
     made = _read(stage, step)
-    tree, what, foreign, origin = stage.builder.tree_of(stage, step.flag("from"))
+    tree, what, foreign, origin = stage.builder.sources.tree_of(stage, step.flag("from"))
     remote = [source for source in made.sources if step.keyword == "ADD" and adding.is_remote(source)]
     if step.flag("checksum"):
         for source in made.sources:
@@ -141,7 +141,7 @@ def _owner(stage: StageBuilder, step: Instruction, text: str) -> tuple[int, int]
     if text:
         passwd = read_file(stage.state.layers, "/etc/passwd")
         return resolve_owner(text, passwd, read_file(stage.state.layers, "/etc/group"))
-    return None if step.flag("from") and stage.builder.keeps_owner(step.flag("from")) else (0, 0)
+    return None if step.flag("from") and stage.builder.sources.keeps_owner(step.flag("from")) else (0, 0)
 
 
 def read_file(layers: Sequence[str], path: str) -> bytes | None:
