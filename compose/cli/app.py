@@ -43,6 +43,7 @@ COMMANDS: dict[str, Declaration] = {
                 look.port,
             ),
             building.build,
+            building.commit,
             *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
         )
     },

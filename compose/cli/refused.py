@@ -5,7 +5,6 @@ from __future__ import annotations
 REFUSED = {
     "alpha": "its experiments have become commands of their own: scale, watch, up --dry-run",
     "bridge": "it needs docker's transformer images",
-    "commit": "make an image of the whole file system: pycompose export SERVICE | pycompose import - NAME",
     "publish": "share the Compose file itself; pycompose reads no file from a registry",
     "pull": "load images from an archive: pycompose load -i FILE",
     "push": "",

@@ -94,7 +94,15 @@ class Builder:
                 state = self._build_stages()
                 self.digests.save()
                 self._warn_unused()
-                image = write_image(self, state)
+                image = write_image(
+                    self.roots,
+                    self.cache,
+                    state,
+                    self.request.tags,
+                    labels=self.request.labels,
+                    platform=self.request.platform,
+                    epoch=self.request.epoch,
+                )
                 self._export()
                 return image
             finally:

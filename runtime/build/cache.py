@@ -73,7 +73,13 @@ class Cache:
             return None
 
     def keep(self, key: str, place: str, size: int) -> Piece:
-        """Put a finished layer (``place/diff``) into the store and record it.
+        """Put a finished layer (``place/diff``) into the store and record it."""
+        piece = self.put(key, place, size)
+        self.alias(key, piece)
+        return piece
+
+    def put(self, key: str, place: str, size: int) -> Piece:
+        """Put a finished layer into the store without a record: what no image has is collected.
 
         Every layer has a name of its own, for an older one of the same key may be in use: by images and containers.
         """
@@ -83,9 +89,7 @@ class Cache:
             if extra not in ("diff", "meta.json"):
                 remove_tree(f"{place}/{extra}")
         os.rename(place, f"{self.store}/{name}")
-        piece = Piece(name, f"{self.store}/{name}/diff", now(), size)
-        self.alias(key, piece)
-        return piece
+        return Piece(name, f"{self.store}/{name}/diff", now(), size)
 
     def alias(self, key: str, piece: Piece) -> None:
         """Let another key mean the same layer."""

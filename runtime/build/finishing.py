@@ -11,27 +11,42 @@ from runtime.build.platform import native
 from runtime.images.ingest import prepare, write_reference
 from runtime.images.reference import parse
 from runtime.images.store import Image, encode_image, image_path, read_image, reference_path
+from runtime.record import EMPTY
 from runtime.tree import write_durable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from runtime.build.builder import Builder
+    from runtime.build.cache import Cache
     from runtime.build.state import StageState
+    from runtime.paths import Roots
 
 _NEVER = "1970-01-01T00:00:00Z"
 
 
-def write_image(builder: Builder, state: StageState) -> Image:
-    """Store the image under its id and its names. The same build gives the same id, and then writes nothing."""
-    references = [parse(tag) for tag in builder.request.tags]
+def write_image(
+    roots: Roots,
+    cache: Cache,
+    state: StageState,
+    tags: Sequence[str],
+    *,
+    labels: Mapping[str, str] = EMPTY,
+    platform: str = "",
+    epoch: int = -1,
+) -> Image:
+    """Store the image under its id and its names. The same build gives the same id, and then writes nothing.
+
+    The caller holds the store's lock, shared.
+    """
+    references = [parse(tag) for tag in tags]
     config = settings.finish(dict(state.config))
-    if builder.request.labels:
-        config["Labels"] = {**(config.get("Labels") or {}), **builder.request.labels}
-    history = _dated(state, builder.request.epoch)
-    diff_ids = [builder.cache.diff_id(piece) for piece in state.pieces if not piece.name.startswith("builtin/")]
-    system, machine, *variant = (builder.request.platform or native()).split("/")
+    if labels:
+        config["Labels"] = {**(config.get("Labels") or {}), **labels}
+    history = _dated(state, epoch)
+    diff_ids = [cache.diff_id(piece) for piece in state.pieces if not piece.name.startswith("builtin/")]
+    system, machine, *variant = (platform or native()).split("/")
     plain: dict[str, Any] = {
         "architecture": machine,
         "config": config,
@@ -44,26 +59,26 @@ def write_image(builder: Builder, state: StageState) -> Image:
     }
     data = json.dumps(plain, separators=(",", ":"), sort_keys=True).encode()
     image = _image(state, data, plain, diff_ids)
-    prepare(builder.roots)
-    if not os.path.exists(image_path(builder.roots, image.digest)):
-        write_durable(f"{builder.staging.base}/configs/{image.digest[7:]}.json", data)
-        write_durable(image_path(builder.roots, image.digest), encode_image(image))
+    base = prepare(roots)
+    if not os.path.exists(image_path(roots, image.digest)):
+        write_durable(f"{base}/configs/{image.digest[7:]}.json", data)
+        write_durable(image_path(roots, image.digest), encode_image(image))
     named = image
     for index, reference in enumerate(references):
-        one = _name(builder, image, reference)
+        one = _name(roots, image, reference)
         named = one if index == 0 else named
     return named
 
 
-def _name(builder: Builder, image: Image, reference: Any) -> Image:
+def _name(roots: Roots, image: Image, reference: Any) -> Image:
     """Give the image a name, unless it has it."""
     try:
-        known = read_image(reference_path(builder.roots, reference.full))
+        known = read_image(reference_path(roots, reference.full))
         if known.digest == image.digest and known.snapshots == image.snapshots:
             return known
     except FileNotFoundError:
         pass
-    return write_reference(builder.roots, image, reference)
+    return write_reference(roots, image, reference)
 
 
 def _image(state: StageState, data: bytes, plain: dict[str, Any], diff_ids: list[str]) -> Image:

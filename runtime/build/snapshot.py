@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
+from runtime.build.copying import copy_content
 from runtime.images.directories import keeps
 from runtime.images.merged import Merged, is_opaque
 from runtime.images.tar import BLOCK, Entry
 from runtime.images.tar_write import END, encode_entry
-from runtime.tree import is_whiteout, remove_tree
+from runtime.tree import is_whiteout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,6 +154,52 @@ def _content(path: bytes, size: int) -> Iterator[bytes]:
     yield bytes(-size % BLOCK)
 
 
-def discard(path: str) -> None:
-    """Remove a directory that will not become a layer."""
-    remove_tree(path)
+def copy_changes(source: str, target: str) -> None:
+    """Copy an overlay's upper directory as it is, with whiteouts and opaque marks, into an empty directory."""
+    links: dict[tuple[int, int], bytes] = {}
+    times = [(os.fsencode(target), os.lstat(source))]
+    _copy_attributes(os.fsencode(source), os.fsencode(target), os.lstat(source))
+    for path, name, info in _walk(os.fsencode(source), b""):
+        place = os.fsencode(target) + b"/" + name
+        first = links.get((info.st_dev, info.st_ino)) if info.st_nlink > 1 else None
+        if first is not None and not stat.S_ISDIR(info.st_mode):
+            os.link(first, place, follow_symlinks=False)
+            continue
+        links[(info.st_dev, info.st_ino)] = place
+        if not _make(path, place, info):
+            continue
+        _copy_attributes(path, place, info)
+        if stat.S_ISDIR(info.st_mode):
+            times.append((place, info))
+    for place, info in reversed(times):
+        os.utime(place, ns=(info.st_mtime_ns, info.st_mtime_ns))
+
+
+def _make(path: bytes, place: bytes, info: os.stat_result) -> bool:
+    """The entry itself; false for a socket, which a layer cannot hold."""
+    if stat.S_ISDIR(info.st_mode):
+        os.mkdir(place, 0o700)
+    elif stat.S_ISLNK(info.st_mode):
+        os.symlink(os.readlink(path), place)
+    elif stat.S_ISREG(info.st_mode):
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            copy_content(path, fd, info.st_size)
+        finally:
+            os.close(fd)
+    elif stat.S_ISSOCK(info.st_mode):
+        return False
+    else:
+        os.mknod(place, info.st_mode, info.st_rdev)
+    return True
+
+
+def _copy_attributes(path: bytes, place: bytes, info: os.stat_result) -> None:
+    os.chown(place, info.st_uid, info.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(info.st_mode):
+        os.chmod(place, stat.S_IMODE(info.st_mode))
+        for name in os.listxattr(path, follow_symlinks=False):
+            if keeps(name) or name == "trusted.overlay.opaque":
+                os.setxattr(place, name, os.getxattr(path, name, follow_symlinks=False), follow_symlinks=False)
+    if stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
+        os.utime(place, ns=(info.st_mtime_ns, info.st_mtime_ns), follow_symlinks=False)

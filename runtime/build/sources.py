@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runtime.build.context import ContextTree
     from runtime.build.stage import StageBuilder
     from runtime.images.store import Image
+    from runtime.paths import Roots
 
 
 class Sources:
@@ -63,7 +64,7 @@ class Sources:
             if reference not in self._images:
                 image = self._find_image(reference)
                 self._images[reference] = state_from_image(
-                    image, self._config_of(image), store_dir(self._builder.roots)
+                    image, config_of(self._builder.roots, image), store_dir(self._builder.roots)
                 )
             return self._images[reference]
 
@@ -71,13 +72,6 @@ class Sources:
         if self._builder.surroundings is not None and not is_id(reference):
             return self._builder.surroundings.find_image(reference, self._builder.request.pull)
         return resolve(self._builder.roots, reference)
-
-    def _config_of(self, image: Image) -> dict[str, object]:
-        try:
-            with open(f"{store_dir(self._builder.roots)}/configs/{image.digest[7:]}.json", "rb") as file:
-                return dict(json.load(file))
-        except FileNotFoundError:
-            return {"config": dict(image.config), "created": image.created}
 
     # -- trees that steps read
 
@@ -160,3 +154,12 @@ class Sources:
                     copier.close()
                 piece = self._builder.cache.keep(key, place, copier.size)
             return piece.path
+
+
+def config_of(roots: Roots, image: Image) -> dict[str, object]:
+    """An image's whole OCI configuration; of the built-in one, what there is."""
+    try:
+        with open(f"{store_dir(roots)}/configs/{image.digest[7:]}.json", "rb") as file:
+            return dict(json.load(file))
+    except FileNotFoundError:
+        return {"config": dict(image.config), "created": image.created}

@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.conftest import MakeProject
 from tests.support.cli import Machine, Project, eventually
+from tests.support.flags import covers
 
 pytestmark = pytest.mark.root
 
@@ -273,3 +274,52 @@ def test_independent_stages_run_at_the_same_time(machine: Machine, tmp_path: Pat
     began = time.monotonic()
     assert machine.call("image", "build", str(tmp_path)).code == 0
     assert time.monotonic() - began < 1.7
+
+
+@covers("commit --author", "commit --change", "commit --message", "commit --index", "commit --pause")
+def test_commit(project: MakeProject) -> None:
+    app = project(f"services:\n  web:\n    image: IMAGE\n    environment: {{A: b}}\n    {SLEEP}\n")
+    app.up()
+    app.sh("web", "echo new > /new; rm /etc/group; mkdir /d && ln /new /d/hard; chown 5:6 /d; rm -r /tmp && mkdir /tmp")
+    made = app.run("commit", "-c", "LABEL k=v", "-c", 'CMD ["sleep", "77"]', "-a", "me", "-m", "why", "web", "kept:1")
+    shown = json.loads(app.run("image", "inspect", "kept:1").stdout)[0]
+    assert shown["Id"] == made.stdout.strip()
+    assert shown["Config"]["Labels"] == {"k": "v"}
+    assert shown["Config"]["Cmd"] == ["sleep", "77"]
+    assert "A=b" in shown["Config"]["Env"]
+    assert app.row("web")["State"] == "running"  # it was paused only meanwhile
+    assert app.run("commit", "--pause=false", "--index", "1", "web").stdout.startswith("sha256:")
+    assert "index" in app.run("commit", "--index", "2", "web", code=1).stderr
+    kept = json.loads(Path(f"{app.machine.state}/images/configs/{shown['Id'][7:]}.json").read_text())
+    assert (kept["author"], kept["history"][-1]["comment"]) == ("me", "why")
+    app.down("-v")
+    app.write(f"services:\n  web:\n    image: kept:1\n    {SLEEP}\n")
+    app.up()
+    assert app.sh("web", "cat /d/hard; ls /etc/group 2>&1; stat -c %u:%g /d; stat -c %h /new").split("\n") == [
+        "new",
+        "ls: /etc/group: No such file or directory",
+        "5:6",
+        "2",
+    ]
+    app.down("-v")
+
+
+def test_the_tar_of_a_layer_has_the_layers_digest(machine: Machine, tmp_path: Path) -> None:
+    """What push and save give out must be what the image's configuration names."""
+    from hashlib import sha256
+
+    from runtime.build.snapshot import tar_chunks
+    from runtime.images.store import resolve
+    from runtime.paths import Roots
+
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox:test\nRUN mkdir /d && echo x > /d/f && ln /d/f /d/g && ln -s f /d/l && mkfifo /d/p\n"
+        "RUN rm -r /d && mkdir /d && echo y > /d/y && chmod 4755 /d/y && rm /etc/group\n"
+    )
+    assert machine.call("image", "build", "-t", "digest:1", str(tmp_path)).code == 0
+    image = resolve(Roots(machine.state, machine.run), "digest:1")
+    for name, diff_id in zip(image.snapshots[1:], image.layers[1:], strict=True):
+        digest = sha256()
+        for chunk in tar_chunks(f"{machine.state}/images/{name}/diff"):
+            digest.update(chunk)
+        assert f"sha256:{digest.hexdigest()}" == diff_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from compose.cli.declare.kinds import Services, arg, hidden, opt
+from compose.cli.declare.kinds import Index, Services, arg, hidden, one_service, opt
 
 BuildArg = Annotated[list[str], opt("--build-arg", metavar="NAME[=VALUE]", help="Set an ARG; may repeat.")]
 Ssh = Annotated[list[str], opt("--ssh", metavar="ID[=SOCKET]", help="Lend an ssh agent; may repeat.")]
@@ -67,3 +67,17 @@ def image_build(
     ulimit: Annotated[list[str], opt("--ulimit", metavar="NAME=SOFT[:HARD]", help="A limit of RUN.")] = [],
 ) -> None:
     """Build an image of a directory with a Dockerfile, without a Compose file."""
+
+
+def commit(
+    service: Annotated[str, one_service("Whose container.")],
+    reference: Annotated[str, arg("[NAME[:TAG]]", "The new image's name.")] = "",
+    author: Annotated[str, opt("--author", "-a", metavar="TEXT", help="Who made it.")] = "",
+    change: Annotated[
+        list[str], opt("--change", "-c", metavar="INSTRUCTION", help="A Dockerfile instruction; may repeat.")
+    ] = [],
+    index: Index = 0,
+    message: Annotated[str, opt("--message", "-m", metavar="TEXT", help="What it is.")] = "",
+    pause: Annotated[bool, opt("--pause/--no-pause", "-p", help="Pause the container meanwhile.")] = True,
+) -> None:
+    """Make an image of a container as it is now."""
