@@ -289,7 +289,7 @@ def test_commit(project: MakeProject) -> None:
     assert "A=b" in shown["Config"]["Env"]
     assert app.row("web")["State"] == "running"  # it was paused only meanwhile
     assert app.run("commit", "--pause=false", "--index", "1", "web").stdout.startswith("sha256:")
-    assert "index" in app.run("commit", "--index", "2", "web", code=1).stderr
+    assert "#2" in app.run("commit", "--index", "2", "web", code=1).stderr
     kept = json.loads(Path(f"{app.machine.state}/images/configs/{shown['Id'][7:]}.json").read_text())
     assert (kept["author"], kept["history"][-1]["comment"]) == ("me", "why")
     app.down("-v")
