@@ -103,7 +103,9 @@ class Tree:
     def collect(self, operation: Operation, own_mounts: int) -> None:
         """Take a detached copy of what the operation needs of the host; ``own_mounts``: our mount namespace."""
         if isinstance(operation, Bind):
-            self.sources[operation.destination] = _bind_source(operation)
+            self.sources[operation.destination] = bind_source(
+                operation.source, operation.within, recursive=operation.recursive
+            )
         elif isinstance(operation, Cgroups) and not operation.unified_only:
             for point, directory in operation.hierarchies:
                 self.sources[point] = m.open_tree(os.fsencode(directory), recursive=False)
@@ -275,16 +277,16 @@ class Tree:
         os.close(target)
 
 
-def _bind_source(operation: Bind) -> int:
+def bind_source(source: str, within: str, *, recursive: bool = True) -> int:
     """A detached copy of the source; below ``within`` symbolic links are resolved as if that were the root."""
-    if not operation.within:
-        return m.open_tree(os.fsencode(operation.source), recursive=operation.recursive)
-    top = os.open(operation.within, _PATH | os.O_DIRECTORY)
-    found = open_inside(top, operation.source[len(operation.within) :])
-    source = m.open_tree(b"", at=found, recursive=operation.recursive)
+    if not within:
+        return m.open_tree(os.fsencode(source), recursive=recursive)
+    top = os.open(within, _PATH | os.O_DIRECTORY)
+    found = open_inside(top, source[len(within) :])
+    copy = m.open_tree(b"", at=found, recursive=recursive)
     os.close(found)
     os.close(top)
-    return source
+    return copy
 
 
 def _make_node(dev: int, node: Node) -> None:

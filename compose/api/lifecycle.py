@@ -12,7 +12,7 @@ from compose.plan.down import plan_down
 from compose.plan.intent import LifeIntent
 from compose.plan.reconcile import reconcile
 from compose.plan.select import check_names
-from compose.plan.world import is_live, service_containers, short_name
+from compose.plan.world import is_live, service_containers
 from compose.record import record
 
 TYPE_CHECKING = False
@@ -86,10 +86,10 @@ def rm(engine: Engine, desired: Desired | None, options: LifeOptions, reporter: 
 
 
 def removable(engine: Engine, desired: Desired | None, options: LifeOptions) -> tuple[str, ...]:
-    """The short names of what ``rm`` would remove."""
-    project, observed = _look(engine, desired, options)
+    """The names of what ``rm`` would remove."""
+    _project, observed = _look(engine, desired, options)
     rows = _containers(desired, observed, options)
-    return tuple(short_name(project, one) for one in rows if options.stop or not is_live(one))
+    return tuple(one.name for one in rows if options.stop or not is_live(one))
 
 
 def wait(engine: Engine, desired: Desired | None, options: LifeOptions) -> tuple[Ended, ...]:

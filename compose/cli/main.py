@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_ROOTLESS = "without root there are no mounts, cgroups, networks and images today, only config and version"
 _MODULES = {"load": "image_load", "import": "image_import", "rmi": "image_rm", "convert": "config"}
 
 
@@ -125,6 +126,8 @@ def _failed(error: Exception, argv: Sequence[str], as_json: bool, parsed: Parsed
     else:
         code = 1
         text = _unexpected(error, argv)
+    if os.geteuid() != 0 and any(os.strerror(number) in text for number in (errno.EACCES, errno.EPERM)):
+        text = f"{text.partition(chr(10))[0]}\n  {_ROOTLESS}; type: sudo pycompose {' '.join(argv)}"
     _print_error(text, as_json)
     return code
 
@@ -164,8 +167,9 @@ def _unexpected(error: Exception, argv: Sequence[str]) -> str:
     try:
         with tempfile.NamedTemporaryFile("w", prefix="pycompose-error-", suffix=".txt", delete=False) as file:
             file.write(head + trace)
-    except OSError:
-        return f"{summary}\n{trace}"
+    except OSError as trouble:
+        place = os.fsdecode(trouble.filename or "/tmp")
+        return f"{summary}\n  this is a bug; its details could not be written to {place}: {trouble.strerror}"
     return f"{summary}\n  this is a bug; details are in {file.name}"
 
 

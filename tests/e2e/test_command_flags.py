@@ -410,7 +410,8 @@ def test_wait_down_project(project: MakeProject) -> None:
     app = project(LONELY.replace('"1000"', '"0.3"', 1))
     app.up()
     done = app.run("wait", "--down-project", "one")
-    assert done.stdout == "0\n" and app.rows() == []
+    assert re.fullmatch(r'container "[0-9a-f]{64}" exited with status code 0\n', done.stdout) and app.rows() == []
     other = project(FILE)
     other.up()
-    assert other.run("wait", "job", code=5).stdout == "5\n"
+    ident = other.ident("job")
+    assert other.run("wait", "job", code=5).stdout == f'container "{ident}" exited with status code 5\n'

@@ -196,3 +196,37 @@ def test_ps_json_is_what_go_writes(app: Project) -> None:
     line = app.run("ps", "--format", "json", "web").stdout
     assert r"\u003e80/tcp" in line and "->" not in line
     assert "Label" not in json.loads(line)
+
+
+# -- cp into what does not run
+
+
+def test_cp_reaches_the_volumes_of_a_container_that_does_not_run(project: MakeProject) -> None:
+    app = project(
+        "services:\n  one:\n    image: IMAGE\n    command: [sh, -c, 'cat /data/in/x; test ! -e /data/in/y']\n"
+        "    volumes: ['data:/data', './bound:/data/in', './fixed:/fixed:ro']\nvolumes: {data: {}}\n"
+    )
+    app.write("old\n", "bound/y")
+    app.write("f\n", "fixed/f")
+    app.write("new\n", "x")
+    app.run("create")
+    app.run("cp", "x", "one:/data/in/x")
+    assert (app.dir / "bound" / "x").read_text() == "new\n"
+    assert app.run("cp", "one:/data/in/y", "back").code == 0 and (app.dir / "back").read_text() == "old\n"
+    assert "read-only" in app.run("cp", "x", "one:/fixed/x", code=1).stderr
+    (app.dir / "bound" / "y").unlink()
+    app.run("start")
+    eventually(lambda: app.row("one")["State"] == "exited")
+    assert app.logs("one") == ["new"] and app.row("one")["ExitCode"] == 0
+    app.run("cp", "x", "one:/data/kept")
+    assert app.run("run", "--rm", "-T", "one", "cat", "/data/kept").stdout == "new\n"
+
+
+def test_a_pair_of_flags_that_fight_is_named(app: Project) -> None:
+    for words in (
+        ("-d", "--exit-code-from", "web"),
+        ("--wait", "--abort-on-container-failure"),
+        ("--build", "--no-build"),
+    ):
+        said = app.run("up", *words, code=1).stderr
+        assert said.startswith("cannot use --") and " and --" in said and said.endswith(" together\n"), said

@@ -41,6 +41,14 @@ def refuse(options: Mapping[str, object], hints: Mapping[str, str]) -> None:
             raise UsageError(f"cannot use {flag}: it is not supported yet", hint=hint)
 
 
+def refuse_pair(first: Mapping[str, bool], second: Mapping[str, bool]) -> None:
+    """Flags of which one excludes another: of the given ones, the first of each side is named. Raises UsageError."""
+    for one, given in first.items():
+        for other, also in second.items():
+            if given and also:
+                raise UsageError(f"cannot use {one} and {other} together")
+
+
 POLICIES = ("", "missing", "never", "if_not_present", "policy")
 
 

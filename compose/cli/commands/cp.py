@@ -72,10 +72,10 @@ def _root(session: Session, container: ObservedContainer) -> int:
     if state_of(container) in ("running", "paused"):
         return os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     from runtime.container import read_spec
-    from runtime.mounts import detached_root
     from runtime.paths import Bundle
+    from runtime.stopped import files_with_volumes
 
-    return detached_root(read_spec(session.roots, container.id), Bundle(session.roots, container.id))
+    return files_with_volumes(read_spec(session.roots, container.id), Bundle(session.roots, container.id))
 
 
 def _copy_in(session: Session, container: ObservedContainer, source: str, path: str, options: Options) -> None:

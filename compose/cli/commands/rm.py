@@ -25,17 +25,19 @@ class Options:
 def run(session: Session, options: Options) -> int:
     life = lifecycle.LifeOptions(services=options.services, stop=options.stop, volumes=options.volumes)
     project, desired = session.project(options.services)
-    if not options.force and not session.shared.dry_run:
+    if not session.shared.dry_run:
         names = lifecycle.removable(session.engine, desired, replace(life, project=project))
         if not names:
             session.tell("No stopped containers\n")
             return 0
-        if not _confirmed(session, names):
+        session.write(f"Going to remove {', '.join(names)}\n")
+        sys.stdout.flush()
+        if not options.force and not _confirmed(session):
             return 0
     return change(session, "rm", lifecycle.rm, life)
 
 
-def _confirmed(session: Session, names: tuple[str, ...]) -> bool:
+def _confirmed(session: Session) -> bool:
     """The user's yes. End of input is a no."""
-    session.tell(f"Going to remove {', '.join(names)}\nAre you sure? [yN] ")
+    session.tell("Are you sure? [yN] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from compose import labels
 from compose.api.up import UpOptions, up
 from compose.cli.commands.build import for_up
-from compose.cli.commands.common import check_pull, refuse, scales, show_dry_run
+from compose.cli.commands.common import check_pull, refuse, refuse_pair, scales, show_dry_run
 from compose.cli.options import is_yes
 from compose.cli.session import Reporting
 from compose.errors import UsageError
@@ -105,20 +105,16 @@ def unchanged(outcome: Outcome) -> int:
 
 
 def _check(options: Options) -> None:
-    """Refuse what is not supported, and pairs that exclude each other."""
-    named = {"watch": options.watch}
-    if options.build and options.no_build:
-        raise UsageError("cannot use --build and --no-build together")
-    refuse(named, {"watch": "run up again after a change: it recreates what changed"})
+    """Refuse what is not supported, and pairs that exclude each other: both are named. Raises UsageError."""
+    refuse({"watch": options.watch}, {"watch": "run up again after a change: it recreates what changed"})
     check_pull(options.pull)
-    aborts = options.abort_on_container_exit or options.abort_on_container_failure or bool(options.exit_code_from)
-    attaches = bool(options.attach) or options.attach_dependencies
-    pairs = (
-        (options.detach and (aborts or attaches), "--detach with --abort-on-container-exit, --attach and their like"),
-        (options.wait and (aborts or attaches), "--wait with --abort-on-container-exit, --attach and their like"),
-        (options.abort_on_container_exit and options.abort_on_container_failure, "both --abort-on-container options"),
-        (bool(options.attach) and options.attach_dependencies, "--attach and --attach-dependencies together"),
-    )
-    for clash, names in pairs:
-        if clash:
-            raise UsageError(f"cannot use {names}")
+    aborts = {
+        "--abort-on-container-exit": options.abort_on_container_exit,
+        "--abort-on-container-failure": options.abort_on_container_failure,
+        "--exit-code-from": bool(options.exit_code_from),
+    }
+    attaches = {"--attach": bool(options.attach), "--attach-dependencies": options.attach_dependencies}
+    refuse_pair({"--detach": options.detach, "--wait": options.wait}, {**aborts, **attaches})
+    refuse_pair({"--abort-on-container-exit": options.abort_on_container_exit}, dict(list(aborts.items())[1:2]))
+    refuse_pair({"--attach": attaches["--attach"]}, {"--attach-dependencies": options.attach_dependencies})
+    refuse_pair({"--build": options.build}, {"--no-build": options.no_build})

@@ -27,7 +27,7 @@ def run(session: Session, options: Options) -> int:
         return code
     ended = lifecycle.wait(session.engine, desired, life)
     for one in ended:
-        session.write(f"{one.exit_code}\n")
+        session.write(_words(one.ident, one.exit_code))
     return ended[-1].exit_code if ended else 0
 
 
@@ -44,8 +44,13 @@ def _first_end(session: Session, project: str, desired: Desired | None, services
         while True:
             for event in follower.wait():
                 if isinstance(event, Ended):
-                    session.write(f"{event.exit_code}\n")
+                    session.write(_words(event.ident, event.exit_code))
                     return event.exit_code
+
+
+def _words(ident: str, code: int) -> str:
+    """docker compose's line for a container that ended."""
+    return f'container "{ident}" exited with status code {code}\n'
 
 
 def _down(session: Session, project: str, desired: Desired | None) -> None:

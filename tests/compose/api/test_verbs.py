@@ -167,7 +167,7 @@ def test_lifecycle() -> None:
     world = converged()
     stop(world, None, LifeOptions(project="shop"), Recorder())
     assert {one.status for one in world.containers.values()} == {"stopped"}
-    assert removable(world, SHOP, LifeOptions(services=("web",))) == ("web-1", "web-2")
+    assert removable(world, SHOP, LifeOptions(services=("web",))) == ("shop-web-1", "shop-web-2")
     rm(world, SHOP, LifeOptions(services=("web",)), Recorder())
     restart(world, SHOP, LifeOptions(), Recorder())
     assert world.by_name("shop-db-1").status == "running"

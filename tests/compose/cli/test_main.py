@@ -326,7 +326,7 @@ def test_the_shell_completes_commands_and_services(project: dict[str, str]) -> N
     ("line", "text"),
     [
         ("up --build --no-build", "cannot use --build and --no-build together"),
-        ("up -d --attach web", "cannot use --detach with"),
+        ("up -d --attach web", "cannot use --detach and --attach together"),
         ("up --pull always", "cannot use --pull always"),
         ("up --scale web", "cannot read the scale web"),
         ("down --rmi some", "cannot use --rmi some"),
