@@ -87,6 +87,11 @@ def project_dir(roots: Roots, project: str) -> str:
     return f"{roots.state}/projects/{project}"
 
 
+def providers_file(roots: Roots, project: str) -> str:
+    """What the project's provider services said: their configuration and the variables they gave."""
+    return f"{project_dir(roots, project)}/providers.json"
+
+
 def project_run_dir(roots: Roots, project: str) -> str:
     """Volatile files of a project: lock, helper.sock, zone.json."""
     return f"{roots.run}/projects/{project}"

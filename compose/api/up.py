@@ -5,6 +5,7 @@ from __future__ import annotations
 from compose.api.common import Outcome, execute, members
 from compose.api.lock import ProjectLock
 from compose.errors import UsageError
+from compose.plan.actions import StartProvider
 from compose.plan.intent import Intent
 from compose.plan.reconcile import reconcile
 from compose.plan.select import select_services
@@ -176,7 +177,24 @@ def _converge(
         engine.settle(desired.project)
         if options.build is not None:
             options.build(_selected(desired, intent), reporter)
-        observed = engine.observe(desired.project, desired)
-        plan = reconcile(desired, observed, intent)
-        results = execute(engine, plan, reporter, options.workers, begun)
-    return Outcome(plan, results, members(plan, results, observed))
+        return _reach(engine, desired, intent, reporter, options.workers, begun)
+
+
+def _reach(
+    engine: Engine,
+    desired: Desired,
+    intent: Intent,
+    reporter: Reporter,
+    workers: int,
+    begun: Callable[[Executor], None] | None,
+) -> Outcome:
+    """Look, plan, do. Once more when a provider said something new, for those that were there already."""
+    observed = engine.observe(desired.project, desired)
+    plan = reconcile(desired, observed, intent)
+    results = execute(engine, plan, reporter, workers, begun)
+    outcome = Outcome(plan, results, members(plan, results, observed))
+    asked = any(isinstance(step.action, StartProvider) for step in plan.steps)
+    if not asked or engine.provided(desired.project) == observed.provided:
+        return outcome
+    again = _reach(engine, desired, replace(intent, providers=False), reporter, workers, begun)
+    return again if again.plan.steps else outcome

@@ -181,6 +181,20 @@ class LocalEngine:
         except Conflict as reason:
             self.note(f"image {reference} is kept: {str(reason).rpartition(': ')[2]}")
 
+    @told
+    def run_provider(
+        self, project: str, service: DesiredService | None, name: str, command: str
+    ) -> Mapping[str, Mapping[str, str]]:
+        from compose.engine.providers import Providers
+
+        return Providers(self.roots, project, self.environ, self.note, self.lock).run(service, name, command)
+
+    @told
+    def provided(self, project: str) -> Mapping[str, Mapping[str, str]]:
+        from compose.engine.providers import provided
+
+        return provided(self.roots, project)
+
     # -- containers
 
     @told

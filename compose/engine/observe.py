@@ -16,7 +16,7 @@ from compose.plan.observed import (
 )
 from runtime import container as containers
 from runtime.errors import NotFound
-from runtime.paths import Bundle
+from runtime.paths import Bundle, providers_file
 from runtime.state import ACTIVE, RUNNING, STOPPED
 from runtime.volatile import upper_is_dirty
 
@@ -56,7 +56,16 @@ def observe(roots: Roots, store: Store | None, project: str, desired: Desired | 
         volumes=_volumes(roots, project, desired),
         images=_images(roots, desired),
         names=names,
+        provided=_provided(roots, project),
     )
+
+
+def _provided(roots: Roots, project: str) -> Mapping[str, Mapping[str, str]]:
+    if not os.path.exists(providers_file(roots, project)):
+        return {}
+    from compose.engine.providers import provided
+
+    return provided(roots, project)
 
 
 def _container(

@@ -46,6 +46,17 @@ if TYPE_CHECKING:
             """One that is gone is removed; one that is in use, or built in, is kept, and a note says why."""
             ...
 
+        def run_provider(
+            self, project: str, service: DesiredService | None, name: str, command: str
+        ) -> Mapping[str, Mapping[str, str]]:
+            """Call the plug-in of a provider service: ``command`` up, stop or down. ``service`` None: as it was
+            the last time. Gives what :meth:`provided` gives, afterwards."""
+            ...
+
+        def provided(self, project: str) -> Mapping[str, Mapping[str, str]]:
+            """The variables that each of the project's provider services gave the last time, as containers see them."""
+            ...
+
         # containers; ``ident`` is 64 hex digits
         def create_container(
             self,

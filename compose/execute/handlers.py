@@ -19,20 +19,24 @@ from compose.plan.actions import (
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
+    RemoveProvider,
     RemoveVolume,
     RenameContainer,
     StartContainer,
+    StartProvider,
     StopContainer,
+    StopProvider,
     UnpauseContainer,
     UpdateContainer,
     WaitFor,
     never,
 )
 from compose.plan.hooks import hook_service
+from compose.plan.providers import is_provided, with_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from compose.engine.protocol import Engine
     from compose.plan.actions import Action, Target
@@ -48,6 +52,10 @@ class Context:
         self.new_ident = new_ident
         self.created: dict[int, str] = {}  # step number -> id
         self._desired = desired
+        self.provided: Mapping[str, Mapping[str, str]] = {}
+        self.with_providers = desired is not None and any(is_provided(service) for service in desired.services)
+        if self.with_providers:
+            self.provided = engine.provided(project)
         self.services = {service.name: service for service in desired.services} if desired else {}
         self.networks = {network.key: network for network in desired.networks} if desired else {}
         self.volumes = {volume.key: volume for volume in desired.volumes} if desired else {}
@@ -65,7 +73,7 @@ class Context:
 
     def service(self, name: str, hook: int = -1) -> DesiredService:
         """A service of the project, or what the container of one of its ``pre_start`` commands is made from."""
-        found = self.services[name]
+        found = with_values(self.services[name], self.provided) if self.with_providers else self.services[name]
         return found if hook < 0 else hook_service(found, hook)
 
 
@@ -91,6 +99,12 @@ def perform(number: int, action: Action, context: Context) -> None:
             engine.update_container(context.desired, context.service(service), context.ident(target), changes)
         case WaitFor(_title, targets, condition, _required, timeout):
             engine.wait_until(tuple(context.ident(target) for target in targets), condition, timeout)
+        case StartProvider(service):
+            context.provided = engine.run_provider(context.project, context.services.get(service), service, "up")
+        case StopProvider(service):
+            engine.run_provider(context.project, context.services.get(service), service, "stop")
+        case RemoveProvider(service):
+            engine.run_provider(context.project, context.services.get(service), service, "down")
         case _:
             _on_container(action, context.ident(action.target), engine)
 

@@ -243,6 +243,36 @@ class WaitFor:
     verb = "wait"
 
 
+@record
+class OnProvider:
+    """Base of the actions of a service with ``provider``: its plug-in is called instead of making a container."""
+
+    title: str  # the service
+    kind = "provider"
+    verb = ""
+
+
+@record
+class StartProvider(OnProvider):
+    """Have what the service stands for made; what the plug-in says goes into the variables of its dependents."""
+
+    verb = "create"
+
+
+@record
+class StopProvider(OnProvider):
+    """Have it stopped, if the plug-in can."""
+
+    verb = "stop"
+
+
+@record
+class RemoveProvider(OnProvider):
+    """Have it removed."""
+
+    verb = "remove"
+
+
 ACTIONS = (
     CreateNetwork,
     RemoveNetwork,
@@ -266,6 +296,9 @@ ACTIONS = (
     RenameContainer,
     UpdateContainer,
     WaitFor,
+    StartProvider,
+    StopProvider,
+    RemoveProvider,
 )
 
 if TYPE_CHECKING:
@@ -292,6 +325,9 @@ if TYPE_CHECKING:
         | RenameContainer
         | UpdateContainer
         | WaitFor
+        | StartProvider
+        | StopProvider
+        | RemoveProvider
     )
 
 

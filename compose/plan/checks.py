@@ -6,6 +6,7 @@ from compose.errors import ComposeError
 from compose.plan.decide import Make, Replace
 from compose.plan.hooks import hook_images
 from compose.plan.networks import used_networks
+from compose.plan.providers import is_provided
 from compose.plan.select import volume_mounts
 from compose.plan.world import final_name
 
@@ -78,6 +79,8 @@ def check_healthchecks(
             if edge.condition != "service_healthy" or not edge.required or edge.service not in selected:
                 continue
             other = services[edge.service]
+            if is_provided(other):
+                continue
             if edge.service not in seen and not has_healthcheck(other, images.get(other.image)):
                 seen.add(edge.service)
                 yield (

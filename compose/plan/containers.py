@@ -15,12 +15,14 @@ from compose.plan.actions import (
     RemoveContainer,
     RenameContainer,
     StartContainer,
+    StartProvider,
     UnpauseContainer,
     UpdateContainer,
 )
 from compose.plan.decide import Keep, Make, Replace, Retire, restart_dependents
 from compose.plan.halt import halt
 from compose.plan.hooks import SELF, hook_name, post_start, pre_start
+from compose.plan.providers import is_provided
 from compose.plan.select import shared_services, volume_mounts
 from compose.plan.waits import Gate
 from compose.plan.world import final_name, is_live, replaced_prefix, short_name, temporary_name, title
@@ -133,6 +135,9 @@ class Writer:
         if not service.config.get("pre_start") or any(map(_runs_on, self.decisions.of[name])):
             self.hooked[name] = 0
         selected = name in self.decisions.selected
+        if is_provided(service) and selected and self.intent.providers and self.intent.converge:
+            step = self.builder.add(StartProvider(name), "asks its provider", self.gate.steps(service))
+            self.gate.provided(name, step)
         for row in self.decisions.of[name]:
             match row:
                 case Keep():
@@ -171,6 +176,7 @@ class Writer:
             *(self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service)),
         ]
         needed += [step for other in shared_services(service) for step in self.gate.started_steps(other)]
+        needed += self._provider_steps(service)
         label = self._title(service, number)
         return self.builder.add(CreateContainer(label, service.name, number, name, replaces, shares), reason, needed)
 
@@ -337,6 +343,11 @@ class Writer:
             after.append(self.vacated.get(hook_name(self.desired.project, service.name, index), 0))
         return pre_start(self.builder, self.desired.project, service, shares, after, self.ready.networks)
 
+    def _provider_steps(self, service: DesiredService) -> list[int]:
+        """The steps whose outcome goes into the service's environment."""
+        providers = [edge.service for edge in service.dependencies if is_provided(self.services[edge.service])]
+        return [step for name in providers for step in self.gate.started_steps(name)]
+
     def _shares(self, service: DesiredService) -> dict[str, Target]:
         return {f"service:{other}": target for other in shared_services(service) if (target := self.gate.first(other))}
 
@@ -351,7 +362,7 @@ class Writer:
         label = labels.without_project(self.desired.project, oneoff.name)
         shares = self._shares(service)
         needed = [self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service)]
-        needed += [*self.gate.steps(service), *self._namespace_steps(service)]
+        needed += [*self.gate.steps(service), *self._namespace_steps(service), *self._provider_steps(service)]
         action = CreateContainer(label, service.name, 1, oneoff.name, "", shares, oneoff.ident, oneoff.overrides)
         created = self.builder.add(action, "one-off", needed)
         last = created

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from compose.errors import UsageError
 from compose.plan.divergence import IN_PLACE, diff
+from compose.plan.providers import is_provided
 from compose.plan.select import dependents, shared_services, volume_mounts
 from compose.plan.world import group_replicas, is_live, service_containers
 from compose.record import record, replace
@@ -198,6 +199,8 @@ class Decisions:
 
 def wanted_replicas(service: DesiredService, intent: Intent) -> int:
     """How many containers the service shall have. Raises UsageError."""
+    if is_provided(service):
+        return 0
     wanted = intent.scale.get(service.name, service.replicas)
     if wanted > 1 and service.container_name:
         raise UsageError(

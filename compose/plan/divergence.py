@@ -89,6 +89,7 @@ HOW: Mapping[str, str] = {
     "pre_stop": RECREATE,
     "privileged": RECREATE,
     "profiles": IGNORED,
+    "provider": IGNORED,  # it is asked by every up
     "pull_policy": IGNORED,
     "read_only": RECREATE,
     "restart": IN_PLACE,

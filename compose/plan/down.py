@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from compose import labels
-from compose.plan.actions import Disconnect, Existing, RemoveContainer, RemoveImage, RemoveNetwork, RemoveVolume
+from compose.plan.actions import (
+    Disconnect,
+    Existing,
+    RemoveContainer,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveProvider,
+    RemoveVolume,
+)
 from compose.plan.halt import halt
 from compose.plan.plan import PlanBuilder
+from compose.plan.providers import is_provided
 from compose.plan.select import check_names, closure
 from compose.plan.world import short_name
 
@@ -43,6 +52,8 @@ def plan_down(desired: Desired | None, observed: Observed, intent: DownIntent) -
             stopped.setdefault(service, []).append(stop or remove)
             removed.append(remove)
             ended.append(stop or remove)
+    for name in _providers(desired, observed, intent, dependents):
+        builder.add(RemoveProvider(name), "down", ended)
     for network in networks:
         title = network.labels.get(labels.NETWORK, network.name)
         builder.add(RemoveNetwork(title, network.name), "no longer used", ended)
@@ -71,6 +82,18 @@ def _images(
         used = [one.labels.get(labels.IMAGE_REFERENCE, "") for one in observed.containers if everything]
     for reference in dict.fromkeys(filter(None, used)):
         builder.add(RemoveImage(reference), "--rmi", after)
+
+
+def _providers(
+    desired: Desired | None, observed: Observed, intent: DownIntent, dependents: Mapping[str, list[str]]
+) -> list[str]:
+    """The provider services that go: those of the file, and those that an earlier command had made."""
+    declared = {service.name for service in desired.services if is_provided(service)} if desired is not None else set()
+    names = sorted(declared | set(observed.provided))
+    if not intent.services:
+        return names
+    edges = {name: dependents.get(name, []) for name in {*names, *dependents}}
+    return [name for name in names if name in closure(intent.services, edges)]
 
 
 def dependents_by_service(desired: Desired | None, observed: Observed) -> dict[str, list[str]]:
@@ -113,7 +136,7 @@ def _split(
     desired: Desired | None, observed: Observed, intent: DownIntent, dependents: Mapping[str, list[str]]
 ) -> tuple[list[ObservedContainer], list[ObservedContainer]]:
     """(containers that go, containers that stay)."""
-    known = {one.service for one in observed.containers}
+    known = {one.service for one in observed.containers} | set(observed.provided)
     if desired is not None:
         known = {service.name for service in desired.services} | set(desired.disabled)
     chosen = known

@@ -45,6 +45,7 @@ class Intent:
     wait_timeout: float | None = None
     show_values: bool = False
     converge: bool = True
+    providers: bool = True  # call the plug-ins of provider services
     oneoff: OneOff | None = None
 
 

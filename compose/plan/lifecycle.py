@@ -11,12 +11,14 @@ from compose.plan.actions import (
     PrepareContainer,
     StartContainer,
     StopContainer,
+    StopProvider,
     UnpauseContainer,
 )
 from compose.plan.down import dependents_by_service, reverse_order
 from compose.plan.halt import take_down
 from compose.plan.hooks import post_start, pre_stop
 from compose.plan.plan import PlanBuilder
+from compose.plan.providers import is_provided
 from compose.plan.select import check_names, closure, shared_services
 from compose.plan.waits import Gate
 from compose.plan.world import is_live, service_containers, short_name
@@ -43,6 +45,10 @@ def plan_stop(desired: Desired | None, observed: Observed, intent: LifeIntent) -
             if is_live(container):
                 steps = _stop(builder, observed.project, container, intent.timeout, "stop", after)
                 ended.setdefault(service, []).extend(steps)
+    for one in desired.services if desired is not None else ():
+        if is_provided(one) and (not intent.services or one.name in intent.services):
+            after = [step for other in dependents.get(one.name, ()) for step in ended.get(other, ())]
+            builder.add(StopProvider(one.name), "stop", after)
     return builder.build(observed.project, desired)
 
 

@@ -101,3 +101,4 @@ class Observed:
     images: tuple[ObservedImage, ...] = ()
     names: Mapping[str, str] = EMPTY  # container names taken on the whole machine -> project
     lost: tuple[str, ...] = ()
+    provided: Mapping[str, Mapping[str, str]] = EMPTY  # provider services -> the variables they gave the last time

@@ -8,6 +8,7 @@ from compose.plan.containers import Ready, Writer
 from compose.plan.decide import Decisions, Keep, Make, Replace
 from compose.plan.networks import check_remade, plan_networks, plan_volumes, remade_networks
 from compose.plan.plan import PlanBuilder
+from compose.plan.providers import with_all_values
 from compose.plan.select import check_names as check_service_names
 from compose.plan.select import closure, select_services
 from compose.plan.world import is_live, short_name
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
     """The plan that brings what is to what should be. Raises PlanError or UsageError before anything is touched."""
+    asked = desired
+    desired = with_all_values(desired, observed.provided)
     selected = _selected(desired, intent)
     services = _services(desired, intent, selected)
     remade = remade_networks(desired, services, observed) if intent.converge else {}
@@ -54,7 +57,7 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
         writer.write_oneoff(intent.oneoff)
     if intent.wait:
         writer.gate.wait_for_all(selected)
-    return builder.build(desired.project, desired)
+    return builder.build(desired.project, asked)
 
 
 def orphans(desired: Desired, observed: Observed) -> list[ObservedContainer]:

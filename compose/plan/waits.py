@@ -41,6 +41,10 @@ class Gate:
         if container is not None and isinstance(target, Existing):
             self._there[target] = container
 
+    def provided(self, service: str, step: int) -> None:
+        """A service without containers is there after ``step``, whatever the condition its dependents wait for."""
+        self._steps[service] = [step]
+
     def first(self, service: str) -> Target | None:
         """The service's container with the lowest number, whose namespaces others share."""
         members = self._members.get(service)
@@ -54,7 +58,7 @@ class Gate:
         """What a start of the service comes after: starts of its dependencies, or waits for them."""
         needed = []
         for edge in edges_among(service, self._selected):
-            if edge.condition == "service_started":
+            if edge.condition == "service_started" or edge.service not in self._members:
                 needed += self.started_steps(edge.service)
             else:
                 needed.append(self._wait(edge))

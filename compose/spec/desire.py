@@ -78,13 +78,14 @@ def _service(
 ) -> DesiredService:
     """``names``: the enabled services; a dependency on another one was declared not to be required, and is left out."""
     config = _config(item)
+    provided = bool(config.get("provider"))  # something else than a container
     replicas = config.get("scale", (config.get("deploy") or {}).get("replicas"))
     return DesiredService(
         name=name,
-        image=config.get("image") or f"{loaded.name}{loaded.separator}{name}",
+        image="" if provided else config.get("image") or f"{loaded.name}{loaded.separator}{name}",
         config=config,
         config_hash=config_hash(config, digests),
-        replicas=1 if replicas is None else replicas,
+        replicas=0 if provided else 1 if replicas is None else replicas,
         container_name=config.get("container_name", ""),
         dependencies=tuple(
             Dependency(target, d["condition"], d.get("required", True), d.get("restart", False))

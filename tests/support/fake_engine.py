@@ -55,6 +55,8 @@ class FakeEngine:
         self.one_shots = set(one_shots)
         self.fail: dict[str, Exception] = {}
         self.calls: list[tuple[str, str]] = []
+        self.said: dict[str, dict[str, str]] = {}  # provider service -> variables that it will give
+        self.values: dict[str, dict[str, str]] = {}  # ... that it gave
         self.unhealthy: set[str] = set()
         self.left: dict[str, str] = {}  # endpoints of containers that were removed while attached: id -> network
         self.before = lambda method: None
@@ -109,6 +111,7 @@ class FakeEngine:
                 tuple(self.images.values()),
                 {one.name: one.labels.get(labels.PROJECT, "") for one in self.containers.values()},
                 tuple(ident for ident in self.left if ident not in self.containers),
+                dict(self.values),
             )
 
     def create_network(self, project: str, network: DesiredNetwork) -> None:
@@ -131,6 +134,20 @@ class FakeEngine:
     def _drop(self, one: ObservedContainer, network: str) -> None:
         kept = tuple(endpoint for endpoint in one.endpoints if network and endpoint.network != network)
         self._set(one.id, endpoints=kept)
+
+    def run_provider(
+        self, project: str, service: DesiredService | None, name: str, command: str
+    ) -> Mapping[str, Mapping[str, str]]:
+        with self._lock:
+            self._call("run_provider", f"{name} {command}")
+            if command == "up":
+                self.values[name] = self.said.get(name, {})
+            elif command == "down":
+                self.values.pop(name, None)
+            return dict(self.values)
+
+    def provided(self, project: str) -> Mapping[str, Mapping[str, str]]:
+        return dict(self.values)
 
     def create_volume(self, project: str, volume: DesiredVolume) -> None:
         with self._lock:
