@@ -10,12 +10,11 @@ import errno
 import json
 import os
 
-from netplan import host, ipam, network, publish
+from netplan import host, interior, ipam, network, parents, publish
 from netplan.errors import AddressInUse, KernelRefused, NetworkFault
+from netplan.family import V4, V6
+from netplan.firewall import flows, rules
 from netplan.firewall import nft as firewall
-from netplan.firewall import rules
-from netplan.ipv4 import pack_address
-from netplan.netlink import conntrack
 from netplan.netlink import link as rtnl
 from netplan.netlink.socket import ROUTE, Netlink, refusal
 from netplan.netns import inside
@@ -26,15 +25,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netplan.family import Family
     from netplan.netlink.link import Link
     from netplan.netlink.message import Message
     from netplan.rows import NetworkRow
     from netplan.spec import Endpoint, EndpointSpec
     from netplan.store import Store
 
-_LOOPBACK = 1
 _ATTEMPTS = 5
-_ARP = 0x0806
 _BRIDGE_FULL = 54  # EXFULL: a bridge has 1023 ports at most
 
 
@@ -54,10 +52,10 @@ def attach(store: Store, spec: EndpointSpec, netns_fd: int) -> tuple[Endpoint, t
             wired = False
         if not wired:
             row = _add_links(store, on, row, netns_fd)
-        nsid = _set_up_inside(store, on, row, netns_fd)
+        nsid = interior.set_up(store, on, row, spec, netns_fd)
         firewall.ensure_network(store, on)
         firewall.publish(store, row)
-        _forget_udp(store, row)
+        flows.forget_ports(store, row.ports)
         _finish(store, spec, nsid)
     except BaseException:
         for fd in fds:
@@ -78,8 +76,7 @@ def detach(store: Store, container: str, network: str = "", *, dying: bool = Fal
     if not rows:
         return
     firewall.withdraw(store, rows)
-    udp = [port.host_port for row in rows for port in row.ports if port.protocol == "udp"]
-    conntrack.forget(store.filter, [row.address for row in rows], udp)
+    flows.forget(store, rows)
     if not dying:
         _delete_links(store, rows)
     with store:
@@ -108,7 +105,8 @@ def sweep(store: Store, alive: Callable[[str], bool]) -> None:
 
 def wanted_text(spec: EndpointSpec) -> str:
     """What of a spec makes another endpoint when it changes; names and ports may change in place (netplan/live.py)."""
-    return json.dumps([spec.interface, spec.ipv4_address, spec.mac_address, spec.default_route])
+    own = [spec.interface, spec.ipv4_address, spec.mac_address, spec.default_route, spec.ipv6_address]
+    return json.dumps([*own, spec.default_route6, spec.link_local, dict(spec.options)])
 
 
 def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRow, list[int], bool]:
@@ -123,16 +121,17 @@ def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRo
         known = store.endpoint(spec.container, spec.network)
         if known:
             return known, publish.reserve_again(known.ports), True
-        address = ipam.select_address(spec.network, on.range, store.leased(spec.network), spec.ipv4_address)
-        mac = ipam.parse_mac(spec.mac_address) if spec.mac_address else ipam.derived_mac(address)
-        _check_mac(store, spec, mac)
+        address = _address(store, on, spec.ipv4_address, V4)
+        address6 = _address(store, on, spec.ipv6_address, V6)
+        mac = _mac(store, spec, address or address6)
         if mac != ipam.derived_mac(address):
             store.note_own_macs(on.id)
         link = store.next_link()
-        ports, fds = publish.reserve(store, on, spec.ports)
+        own = {V4: address, V6: address6}
+        ports, fds = publish.reserve(store, on, spec.ports, own) if on.bridged else ((), [])
         row = EndpointRow(
             *(spec.container, spec.network, spec.interface, link, address, mac, spec.names, spec.links),
-            *(spec.default_route, wanted_text(spec), False, -1, ports),
+            *(spec.default_route, wanted_text(spec), False, -1, ports, address6, spec.default_route6),
         )
         try:
             store.add_endpoint(row)
@@ -142,6 +141,30 @@ def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRo
                 os.close(fd)
             raise
     return row, fds, False
+
+
+def _address(store: Store, on: NetworkRow, wanted: str, family: Family) -> int:
+    """A free address of the family, or 0 if the network does not have it. Raises NetworkFault if one was asked for."""
+    area = dict(on.families)[family]
+    if area is not None:
+        return ipam.select_address(on.name, area, store.leased(on.name, family), wanted, family)
+    if wanted:
+        raise NetworkFault(
+            f"cannot lease {wanted} on network {on.name}: it has no {family.name}",
+            f"add enable_{family.key}: true to the network",
+        )
+    return 0
+
+
+def _mac(store: Store, spec: EndpointSpec, address: int) -> bytes:
+    """The MAC asked for, else one derived from the address; if that is taken (by IPv6 addresses that end alike),
+    any."""
+    mac = ipam.parse_mac(spec.mac_address) if spec.mac_address else ipam.derived_mac(address)
+    if not spec.mac_address and address >> 32:
+        while store.execute("SELECT 1 FROM endpoint WHERE network = ? AND mac = ?", (spec.network, mac)):
+            mac = b"\x02\x42" + os.urandom(4)
+    _check_mac(store, spec, mac)
+    return mac
 
 
 def _check_mac(store: Store, spec: EndpointSpec, mac: bytes) -> None:
@@ -157,21 +180,27 @@ def _inspect(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> t
     A host's end without its peer in this namespace belongs to the container's last life: the row gets a new link.
     """
     network.ensure(store, on)
+    if not on.bridged:
+        return row, _has_inner(row, netns_fd)
     outer = rtnl.link_of(store.route, row.link)
     if outer is None:
         return row, False
     if _is_ours(store, outer, row, on):
-        with inside(netns_fd):
-            there = Netlink(ROUTE)
-        try:
-            inner = rtnl.link_of(there, row.link)
-        finally:
-            there.close()
-        if inner is not None and inner.name == row.interface:
+        if _has_inner(row, netns_fd):
             store.route.run(f"attach {outer.name}", *_back(on, row), *_outer(store, on, row))
             return row, True
         store.route.run(f"delete link {outer.name}", rtnl.delete_link(row.link))
     return _renumber(store, row), False
+
+
+def _has_inner(row: EndpointRow, netns_fd: int) -> bool:
+    with inside(netns_fd):
+        there = Netlink(ROUTE)
+    try:
+        inner = rtnl.link_of(there, row.link)
+    finally:
+        there.close()
+    return inner is not None and inner.name == row.interface
 
 
 def _is_ours(store: Store, link: Link, row: EndpointRow, on: NetworkRow) -> bool:
@@ -194,6 +223,10 @@ def _renumber(store: Store, row: EndpointRow, skip: bool = False) -> EndpointRow
 def _add_links(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> EndpointRow:
     """Create the pair: the peer is born in its namespace, the host's end in its bridge. Raises KernelRefused."""
     what = f"attach {row.names[0]} to network {on.name}"
+    if not on.bridged:
+        if errors := store.route.attempt(parents.link_for(store, on, row, netns_fd)):
+            raise parents.refused(on, row, *errors[0])
+        return row
     for _ in range(_ATTEMPTS):
         name = link_name(row.link)
         message = rtnl.create_veth(row.link, name, on.link, on.group, on.mtu, netns_fd, row.interface, row.mac)
@@ -226,66 +259,6 @@ def _back(on: NetworkRow, row: EndpointRow) -> list[Message]:
     return [rtnl.set_master(row.link, on.link), rtnl.set_group(row.link, on.group)]
 
 
-def _set_up_inside(store: Store, on: NetworkRow, row: EndpointRow, netns_fd: int) -> int:
-    """The namespace's side: sysctls, lo, the interface, its address and route; then make it known. Returns the
-    kernel's number of the namespace.
-
-    Between up and the announcement the host's end and then the bridge are asked for once each: that completes their
-    pending carrier events. Without the first the port may not forward yet; without the second a bridge whose last
-    container had left still drops what the host sends. Either loses the first packet and costs the client a second.
-    """
-    with inside(netns_fd):
-        _write_sysctls(row.interface)
-        there = Netlink(ROUTE)
-    try:
-        todo = [rtnl.set_up(_LOOPBACK), rtnl.set_up(row.link)]
-        todo.append(rtnl.add_address(row.link, row.address, on.range.subnet[1]))
-        if row.default_route and not on.internal:
-            todo.append(rtnl.add_default_route(row.link, on.range.default_gateway))
-        there.run(f"configure {row.interface} of {row.names[0]}", *todo)
-    finally:
-        there.close()
-    outer = rtnl.link_of(store.route, row.link)
-    rtnl.link_of(store.route, on.link)
-    _announce(store, on, row)
-    return outer.peer_ns if outer else -1
-
-
-def _write_sysctls(interface: str) -> None:
-    """Docker's defaults of a private namespace, where nobody has set others; IPv6 is off on an IPv4 network."""
-    host.write_sysctl("ipv4/ip_unprivileged_port_start", "0", instead_of="1024")
-    host.write_sysctl("ipv4/ping_group_range", "0 2147483647", instead_of="1 0")
-    host.write_sysctl(f"ipv6/conf/{interface}/disable_ipv6", "1")
-
-
-def _announce(store: Store, on: NetworkRow, row: EndpointRow) -> None:
-    """Nobody may keep sending to who had this address or this MAC before.
-
-    The bridge and the host's neighbour table are told by netlink. Containers can hold a stale neighbour only where a
-    MAC was not derived from its address: then one gratuitous ARP goes to all of them, from the host through the bridge.
-    (A packet socket of the container's namespace would do it too, but closing one waits 8 to 16 ms.)
-    """
-    todo = [rtnl.add_forwarding(row.link, row.mac)]
-    if on.range.subnet[1] < 32:
-        todo.append(rtnl.replace_neighbour(on.link, row.address, row.mac))
-    store.route.attempt(*todo)
-    if row.mac == ipam.derived_mac(row.address) and not store.has_own_macs(on.id):
-        return
-    own = row.mac + pack_address(row.address)
-    header = b"\xff" * 6 + row.mac + _ARP.to_bytes(2, "big")
-    body = b"\0\x01\x08\0\x06\x04\0\x01" + own + b"\xff" * 6 + pack_address(row.address)
-    try:
-        store.packets.sendto(header + body, (on.bridge, _ARP))
-    except OSError:
-        pass  # the bridge is down or gone: nobody can have a stale entry through it
-
-
-def _forget_udp(store: Store, row: EndpointRow) -> None:
-    udp = [port.host_port for port in row.ports if port.protocol == "udp"]
-    if udp:
-        conntrack.forget(store.filter, [], udp)
-
-
 def _finish(store: Store, spec: EndpointSpec, nsid: int) -> None:
     """The names answer from now on."""
     store.execute(
@@ -302,7 +275,11 @@ def _delete_links(store: Store, rows: list[EndpointRow]) -> None:
     for row in rows:
         if row.nsid >= 0 and not rtnl.namespace_alive(store.route, row.nsid):
             continue
-        on, link = groups.get(row.network), rtnl.link_of(store.route, row.link)
+        on = groups.get(row.network)
+        if on and not on.bridged:
+            store.route.attempt(rtnl.delete_in_namespace(row.link, row.nsid))
+            continue
+        link = rtnl.link_of(store.route, row.link)
         if on and link and _is_ours(store, link, row, on) and rtnl.namespace_alive(store.route, link.peer_ns):
             found.append(link)
     # The row's own number serves as the group: nothing else has it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from netplan.ipv4 import is_address, parse_address
+from netplan.family import V4
 from netplan.netlink import link as rtnl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from netplan.ipv4 import Prefix
+    from netplan.family import Family, Prefix
     from netplan.netlink.link import Link, Route
     from netplan.netlink.socket import Netlink
     from netplan.rows import NetworkRow
@@ -29,28 +29,69 @@ def read_nameservers(path: str = "") -> list[str]:
     return [parts[1] for parts in words if len(parts) > 1 and parts[0] == "nameserver"]
 
 
-def on_link(socket: Netlink) -> list[Route]:
+def on_link(socket: Netlink, family: Family = V4) -> list[Route]:
     """Routes to directly attached networks. Others (a VPN's halves of everything) do not reserve addresses, as in
     Docker since 23: they would exhaust the pools."""
-    found = rtnl.routes(socket, rtnl.MAIN_TABLE)
-    return [route for route in found if route.scope == rtnl.SCOPE_LINK and route.length]
+    return [route for route in rtnl.routes(socket, rtnl.MAIN_TABLE, family) if route.direct and route.length]
 
 
-def reserved(socket: Netlink) -> list[Prefix]:
+def reserved(socket: Netlink, family: Family = V4) -> list[Prefix]:
     """What a subnet of the pools must not overlap."""
-    found = [(route.first, route.length) for route in on_link(socket)]
-    found += [(parse_address(server), 32) for server in read_nameservers() if is_address(server)]
-    return found
+    found = [(route.first, route.length) for route in on_link(socket, family)]
+    servers = [server for server in read_nameservers() if family.is_address(server)]
+    return found + [(family.parse_address(server), family.bits) for server in servers]
 
 
-def enable_forwarding() -> None:
-    """net.ipv4.ip_forward=1, only if it is off. The forward policy is not ours to set."""
-    path = "/proc/sys/net/ipv4/ip_forward"
+def machine_checksum() -> bytes:
+    """SHA-256 of the machine's id: the same at every boot, and another one on every machine."""
+    from hashlib import sha256
+
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"):
+        try:
+            with open(path, "rb") as file:
+                if ident := file.read().strip():
+                    return sha256(b"pycompose " + ident).digest()
+        except OSError:
+            continue
+    return sha256(os.uname().nodename.encode()).digest()
+
+
+def enable_forwarding(family: Family = V4) -> None:
+    """Let the host forward packets of the family, only if it does not yet. The forward policy is not ours to set."""
+    path = "/proc/sys/net/ipv4/ip_forward" if family is V4 else "/proc/sys/net/ipv6/conf/all/forwarding"
     with open(path) as file:
         if file.read(1) == "1":
             return
+    if family is not V4:
+        _keep_router_advertisements()
     with open(path, "w") as file:
         file.write("1")
+
+
+def _keep_router_advertisements() -> None:
+    """A host that forwards IPv6 ignores router advertisements (accept_ra=1) and would lose its address and its default
+    route when they expire. 2 means the same as 1 did before."""
+    try:
+        names = os.listdir("/proc/sys/net/ipv6/conf")
+    except OSError:
+        return
+    for name in names:
+        if name not in ("all", "default", "lo"):
+            write_sysctl(f"ipv6/conf/{name}/accept_ra", "2", instead_of="1")
+
+
+def set_sysctl(path: str, value: str) -> None:
+    """Write /proc/sys/net/``path`` of the calling thread's namespace. Raises OSError."""
+    fd = os.open(f"/proc/sys/net/{path}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6 (``ipv6.disable=1`` takes it away)."""
+    return os.path.isdir("/proc/sys/net/ipv6/conf")
 
 
 def write_sysctl(path: str, value: str, instead_of: str = "") -> None:

@@ -1,20 +1,21 @@
-"""Which subnet a network gets and which address an endpoint. Pure, on numbers (netplan/ipv4.py).
+"""Which subnet a network gets and which address an endpoint. Pure, on numbers (netplan/family.py).
 
 The pools and their order are Docker's: 172.17.0.0/16 to 172.31.0.0/16 as /16, then 192.168.0.0/16 as /20; the lowest
-free chunk wins. 172.17.0.0/16 usually is docker0's and then excluded like any on-link route.
+free chunk wins. 172.17.0.0/16 usually is docker0's and then excluded like any on-link route. The pool of IPv6 is a /48
+of the machine's own (RFC 4193, derived from its id and so always the same), in /64s.
 """
 
 from __future__ import annotations
 
 from netplan.errors import AddressInUse, NetworkFault, PoolExhausted
-from netplan.ipv4 import holds, last, overlap, parse_address, parse_prefix, render_address, render_prefix
+from netplan.family import V4, V6
 from netplan.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from netplan.ipv4 import Prefix
+    from netplan.family import Family, Prefix
     from netplan.spec import SubnetSpec
 
 _POOLS = (  # base, length of the base, length of each network
@@ -49,7 +50,17 @@ def chunks() -> Iterator[Prefix]:
 def select_subnets(taken: Collection[Prefix]) -> Iterator[Prefix]:
     """The free chunks, lowest first. ``taken``: our networks, on-link routes, nameservers."""
     for chunk in chunks():
-        if not any(overlap(chunk, other) for other in taken):
+        if not any(V4.overlap(chunk, other) for other in taken):
+            yield chunk
+
+
+def select_subnets6(machine: bytes, taken: Collection[Prefix]) -> Iterator[Prefix]:
+    """The free /64s of the machine's pool, lowest first. ``machine``: a checksum of its id, of which Docker's rule
+    takes the low 40 of the first 64 bits as the global id."""
+    base = 0xFD << 120 | (int.from_bytes(machine[:8], "big") & (1 << 40) - 1) << 80
+    for number in range(1 << 16):
+        chunk = (base + (number << 64), 64)
+        if not any(V6.overlap(chunk, other) for other in taken):
             yield chunk
 
 
@@ -62,61 +73,69 @@ def exhausted(name: str, holders: Iterable[str]) -> PoolExhausted:
     )
 
 
-def plan_range(name: str, subnet: Prefix, spec: SubnetSpec | None) -> Range:
+def plan_range(name: str, subnet: Prefix, spec: SubnetSpec | None, family: Family = V4) -> Range:
     """Gateway, lease pool and reservations of a network. Raises NetworkFault for what lies outside the subnet."""
-    pool = parse_prefix(spec.ip_range) if spec and spec.ip_range else subnet
-    if not (holds(subnet, pool[0]) and holds(subnet, last(pool))):
-        raise NetworkFault(f"cannot create network {name}: ip_range {render_prefix(pool)} is outside its subnet")
+    pool = family.parse_prefix(spec.ip_range) if spec and spec.ip_range else subnet
+    if not (family.holds(subnet, pool[0]) and family.holds(subnet, family.last(pool))):
+        shown = family.render_prefix(pool)
+        raise NetworkFault(f"cannot create network {name}: ip_range {shown} is outside its subnet")
     auxiliary = dict(spec.aux_addresses) if spec else {}
-    inner = auxiliary.pop("DefaultGatewayIPv4", "")
-    reserved = tuple(_inside(name, subnet, text, key) for key, text in auxiliary.items())
+    key = f"DefaultGateway{family.name}"
+    inner = auxiliary.pop(key, "")
+    reserved = tuple(_inside(name, subnet, text, what, family) for what, text in auxiliary.items())
     if spec and spec.gateway:
-        gateway = _inside(name, subnet, spec.gateway, "gateway")
+        gateway = _inside(name, subnet, spec.gateway, "gateway", family)
     else:
-        gateway = pool[0] if subnet[1] >= 31 or pool[0] != subnet[0] else pool[0] + 1
-    default = _inside(name, subnet, inner, "DefaultGatewayIPv4") if inner else gateway
+        gateway = pool[0] if subnet[1] >= family.bits - 1 or pool[0] != subnet[0] else pool[0] + 1
+    default = _inside(name, subnet, inner, key, family) if inner else gateway
     return Range(subnet, gateway, pool, reserved + ((default,) if inner else ()), default)
 
 
-def _inside(name: str, subnet: Prefix, text: str, what: str) -> int:
-    address = parse_address(text)
-    if not holds(subnet, address):
-        raise NetworkFault(f"cannot create network {name}: {what} {text} is outside subnet {render_prefix(subnet)}")
+def _inside(name: str, subnet: Prefix, text: str, what: str, family: Family) -> int:
+    address = family.parse_address(text)
+    if not family.holds(subnet, address):
+        shown = family.render_prefix(subnet)
+        raise NetworkFault(f"cannot create network {name}: {what} {text} is outside subnet {shown}")
     return address
 
 
-def select_address(name: str, area: Range, leased: Collection[int], wanted: str = "") -> int:
+def select_address(name: str, area: Range, leased: Collection[int], wanted: str = "", family: Family = V4) -> int:
     """The wanted address if it is free, else the lowest free one. Raises AddressInUse, PoolExhausted, NetworkFault."""
     taken = {*leased, area.gateway, *area.reserved}
-    if area.subnet[1] < 31:
-        taken |= {area.subnet[0], last(area.subnet)}
+    if area.subnet[1] < family.bits - 1:
+        taken.add(area.subnet[0])  # of IPv6 it is the anycast address of the subnet's routers
+        if family is V4:
+            taken.add(family.last(area.subnet))
     if wanted:
-        return _wanted(name, area, taken, wanted)
-    for address in range(area.pool[0], last(area.pool) + 1):
+        return _wanted(name, area, taken, wanted, family)
+    address, end = area.pool[0], family.last(area.pool)
+    while address <= end:
         if address not in taken:
             return address
+        address += 1
     raise PoolExhausted(
-        f"cannot lease an address of network {name}: all of {render_prefix(area.pool)} is in use",
+        f"cannot lease an address of network {name}: all of {family.render_prefix(area.pool)} is in use",
         "give the network a larger subnet, or remove containers",
     )
 
 
-def _wanted(name: str, area: Range, taken: Collection[int], wanted: str) -> int:
-    address = parse_address(wanted)
-    if not holds(area.subnet, address):
+def _wanted(name: str, area: Range, taken: Collection[int], wanted: str, family: Family) -> int:
+    address = family.parse_address(wanted)
+    if not family.holds(area.subnet, address):
         raise NetworkFault(
-            f"cannot lease {wanted} on network {name}: it is outside subnet {render_prefix(area.subnet)}"
+            f"cannot lease {wanted} on network {name}: it is outside subnet {family.render_prefix(area.subnet)}"
         )
     if address == area.gateway:
         raise AddressInUse(f"cannot lease {wanted} on network {name}: it is the gateway")
     if address in taken:
-        raise AddressInUse(f"cannot lease {render_address(address)} on network {name}: it is in use")
+        raise AddressInUse(f"cannot lease {family.render_address(address)} on network {name}: it is in use")
     return address
 
 
 def derived_mac(address: int) -> bytes:
-    """02:42 and the address: who gets an address again also has its MAC, so no neighbour keeps a stale one."""
-    return b"\x02\x42" + address.to_bytes(4, "big")
+    """02:42 and the address (of IPv6 its last 32 bits): who gets an address again also has its MAC, so no neighbour
+    keeps a stale one."""
+    return b"\x02\x42" + (address & 0xFFFFFFFF).to_bytes(4, "big")
 
 
 def parse_mac(text: str) -> bytes:

@@ -13,8 +13,8 @@ from netplan import network as networks
 from netplan import publish as host_ports
 from netplan.endpoint import wanted_text
 from netplan.errors import NetworkFault
+from netplan.firewall import flows
 from netplan.firewall import nft as firewall
-from netplan.netlink import conntrack
 from netplan.record import EMPTY, replace
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def publish(
     """
     with store:
         on, row = networks.find(store, network), _find(store, container, network)
-        fresh, fds = host_ports.reserve(store, on, host_ports.pair(on, row.ports, ports)[1])
+        fresh, fds = host_ports.reserve(store, on, host_ports.pair(on, row.ports, ports)[1], row.addresses)
         try:
             _write(store, row, (*row.ports, *fresh))
         except BaseException:
@@ -63,7 +63,7 @@ def publish(
         added = replace(row, ports=fresh)
         firewall.ensure_network(store, on)
         firewall.publish(store, added)
-        _forget_udp(store, fresh)
+        flows.forget_ports(store, fresh)
     except BaseException:
         for fd in fds:
             os.close(fd)
@@ -95,7 +95,7 @@ def withdraw(store: Store, container: str, network: str, gone: Iterable[Publishe
     with store:
         row = _find(store, container, network)
         _write(store, row, tuple(port for port in row.ports if port not in doomed))
-    _forget_udp(store, doomed)
+    flows.forget_ports(store, doomed)
     return doomed
 
 
@@ -146,9 +146,3 @@ def _find(store: Store, container: str, network: str) -> EndpointRow:
 def _write(store: Store, row: EndpointRow, ports: tuple[PublishedPort, ...]) -> None:
     store.execute("DELETE FROM published WHERE container = ? AND network = ?", (row.container, row.network))
     store.publish(replace(row, ports=ports))
-
-
-def _forget_udp(store: Store, ports: Iterable[PublishedPort]) -> None:
-    udp = [port.host_port for port in ports if port.protocol == "udp"]
-    if udp:
-        conntrack.forget(store.filter, [], udp)

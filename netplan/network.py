@@ -13,21 +13,21 @@ import os
 import threading
 import time
 
-from netplan import host, ipam, subnets
+from netplan import host, parents, subnets
 from netplan.errors import AddressInUse, KernelRefused, NetworkFault, NetworkInUse, NetworkNotFound
-from netplan.firewall import foreign, rules
+from netplan.family import V4, V6
+from netplan.firewall import flows, foreign
 from netplan.firewall import nft as firewall
-from netplan.netlink import conntrack, nft
 from netplan.netlink import link as rtnl
 from netplan.record import replace
-from netplan.rows import NetworkRow
+from netplan.rows import OPTION, NetworkRow
 from netplan.store import instance_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from netplan.ipv4 import Prefix
+    from netplan.family import Family, Prefix
     from netplan.netlink.link import Link
     from netplan.spec import Network, NetworkSpec
     from netplan.store import Store
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _NAME = "com.docker.network.bridge.name"
 _MTU = "com.docker.network.driver.mtu"
 _ATTEMPTS = 5
+_PARENTED = ("macvlan", "ipvlan")
+_MODES = ("nat", "nat-unprotected", "routed", "isolated")
+_LINK_LOCAL = (0xFE80 << 112 | 1, 64)  # fe80::1/64, the bridge's in every network
 
 
 def create_network(store: Store, spec: NetworkSpec) -> Network:
@@ -52,7 +55,7 @@ def create_network(store: Store, spec: NetworkSpec) -> Network:
         row = ensure(store, row or _reserve(store, spec, avoided))
         if known or subnets.explicit(spec) or not subnets.overlapped(store, row):
             return row.public()
-        avoided.append(row.range.subnet)  # somebody else took it between our look and our bridge
+        avoided += [row.range.subnet] if row.range else []  # somebody else took it between our look and our bridge
         _teardown(store, [row])
 
 
@@ -96,17 +99,17 @@ def sweep(store: Store) -> None:
     """Delete what is marked as this instance's in the kernel and is in no row: an earlier store was lost."""
     host.sweep_links(store)
     foreign.sweep(store)
-    known = {row.range.subnet for row in store.networks()}
     owner = instance_number(store.instance)
-    for route in rtnl.routes(store.route, subnets.CLAIMS):
-        if route.owner == owner and (route.first, route.length) not in known:
-            with store:  # not one that is just being made: claims and rows are one transaction
-                if all(row.range.subnet != (route.first, route.length) for row in store.networks()):
-                    store.route.attempt(rtnl.release(route.first, route.length, subnets.CLAIMS))
-    if not known:
-        with store:
-            if not store.networks():
-                firewall.remove_networks(store, [])
+    for family in (V4, V6):
+        for route in rtnl.routes(store.route, subnets.CLAIMS, family):
+            if route.owner == owner:
+                with store:  # not one that is just being made: claims and rows are one transaction
+                    known = {area.subnet for row in store.networks() for kind, area in row.areas if kind is family}
+                    if (route.first, route.length) not in known:
+                        store.route.attempt(rtnl.release(route.first, route.length, subnets.CLAIMS, family))
+    with store:
+        if not store.networks():
+            firewall.remove_networks(store, [])
 
 
 def repair(store: Store, project: str = "") -> None:
@@ -118,11 +121,15 @@ def repair(store: Store, project: str = "") -> None:
 
 def ensure(store: Store, row: NetworkRow) -> NetworkRow:
     """Make the kernel agree with the row; returns it with the index it has now."""
+    if not row.bridged:
+        parents.ensure_parent(store, row)
+        return row
     row = _ensure_bridge(store, row)
     firewall.ensure_network(store, row)
-    if not row.internal:
-        host.enable_forwarding()
-    foreign.allow(store, row.bridge)
+    for family, _area in row.areas:
+        if not row.internal:
+            host.enable_forwarding(family)
+    foreign.allow(store, row)
     return row
 
 
@@ -132,30 +139,53 @@ def _reserve(store: Store, spec: NetworkSpec, avoided: list[Prefix]) -> NetworkR
     with store:
         if existing := store.network(spec.name):
             return existing
-        wanted = subnets.explicit(spec)
-        others = store.networks()
-        subnet = subnets.claim(store, spec, wanted, others, avoided)
-        partial = next((entry for entry in spec.subnets if not entry.subnet), None)
-        area = ipam.plan_range(spec.name, subnet, wanted or partial)
         ident = os.urandom(32).hex()
         link = store.next_link()
-        bridge = spec.options.get(_NAME) or f"br-{ident[:12]}"
-        _check_bridge_name(store, spec, bridge, others)
+        driver = spec.driver if spec.driver in _PARENTED else "bridge"
+        if driver == "bridge":
+            bridge = spec.options.get(_NAME) or f"br-{ident[:12]}"
+            _check_bridge_name(store, spec, bridge, store.networks())
+        else:
+            bridge = parents.parent_name(spec, ident)
+        area, area6 = subnets.plan_ranges(store, spec, avoided)
+        internal = spec.internal or (driver != "bridge" and not spec.options.get("parent"))
         row = NetworkRow(
-            *(spec.name, ident, spec.project, "bridge", bridge, link, link, area, spec.internal, _mtu(spec)),
-            *(spec.options, spec.labels, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+            *(spec.name, ident, spec.project, driver, bridge, link, link, area, internal, _mtu(spec)),
+            *(spec.options, spec.labels, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), area6),
         )
         store.add_network(row)
         return row
 
 
 def _check(spec: NetworkSpec) -> None:
-    if spec.driver not in ("", "bridge", "default"):
-        raise NetworkFault(f"cannot create network {spec.name}: unknown driver {spec.driver}", "use driver: bridge")
-    mode = spec.options.get("com.docker.network.bridge.gateway_mode_ipv4", "nat")
-    if mode != "nat":
-        raise NetworkFault(f"cannot create network {spec.name}: gateway mode {mode} is not supported", "use nat")
+    if spec.driver in _PARENTED:
+        parents.check(spec)
+    elif spec.driver not in ("", "bridge", "default"):
+        raise NetworkFault(
+            f"cannot create network {spec.name}: there is no driver {spec.driver}", "use bridge, macvlan or ipvlan"
+        )
+    for family in (V4, V6):
+        _check_mode(spec, family.key)
+    if not any(subnets.enabled(spec, family) for family in (V4, V6)):
+        raise NetworkFault(f"cannot create network {spec.name}: neither IPv4 nor IPv6 is enabled")
+    if subnets.enabled(spec, V6) and not host.has_ipv6():
+        raise NetworkFault(
+            f"cannot create network {spec.name}: this kernel has no IPv6",
+            "remove enable_ipv6, or start the kernel without ipv6.disable=1",
+        )
     _mtu(spec)
+
+
+def _check_mode(spec: NetworkSpec, family: str) -> None:
+    mode = spec.options.get(f"{OPTION}gateway_mode_{family}", "nat")
+    if mode not in _MODES:
+        raise NetworkFault(
+            f"cannot create network {spec.name}: gateway mode {mode} is unknown", f"use one of {', '.join(_MODES)}"
+        )
+    if mode == "isolated" and not spec.internal:
+        raise NetworkFault(
+            f"cannot create network {spec.name}: gateway mode isolated is for internal networks", "add internal: true"
+        )
 
 
 def _mtu(spec: NetworkSpec) -> int:
@@ -200,10 +230,21 @@ def _ensure_bridge(store: Store, row: NetworkRow) -> NetworkRow:
 
 def _configure_bridge(store: Store, row: NetworkRow) -> None:
     todo = [rtnl.set_localnet(row.link), rtnl.set_up(row.link)]
-    if row.options.get(f"{rules.OPTION}inhibit_ipv4", "false").lower() != "true":
-        todo.append(rtnl.add_address(row.link, row.range.gateway, row.range.subnet[1]))
+    if row.range6:
+        for name, value in (("disable_ipv6", "0"), ("accept_ra", "0")):
+            host.write_sysctl(f"ipv6/conf/{row.bridge}/{name}", value)
+        todo.append(rtnl.add_address(row.link, *_LINK_LOCAL, V6))
+    for family, area in row.areas:
+        if _has_address(row, family):
+            todo.append(rtnl.add_address(row.link, area.gateway, area.subnet[1], family))
     alias = rtnl.set_alias(row.link, host.bridge_alias(store.instance, row))  # last: it says that all is done
     store.route.run(f"set up bridge {row.bridge}", *todo, alias)
+
+
+def _has_address(row: NetworkRow, family: Family) -> bool:
+    """Whether the bridge itself is on the network."""
+    inhibited = row.options.get(f"{OPTION}inhibit_ipv4", "false").lower() == "true"
+    return row.mode(family) != "isolated" and not (family is V4 and inhibited)
 
 
 def _resolve_clash(store: Store, row: NetworkRow) -> NetworkRow:
@@ -240,24 +281,23 @@ def _teardown(store: Store, rows: list[NetworkRow]) -> None:
         firewall.withdraw(store, endpoints)
         firewall.remove_networks(store, rows)
     for row in rows:
-        foreign.forget(store, row.bridge)
-    udp = [port.host_port for endpoint in endpoints for port in endpoint.ports if port.protocol == "udp"]
+        if row.bridged:
+            foreign.forget(store, row)
     # Both wait in the kernel, one for a walk over all connections, the other for grace periods: they do so together.
-    addresses = [endpoint.address for endpoint in endpoints]
-    forgetting = threading.Thread(target=conntrack.forget, args=(store.filter, addresses, udp))
+    forgetting = threading.Thread(target=flows.forget, args=(store, endpoints))
     forgetting.start()
     try:
         _delete_links(store, rows)
     finally:
         forgetting.join()
     with store:
-        left = [row for row in rows if nft.has_chain(store.filter, nft.INET4, store.instance, f"nat-{row.bridge}")]
+        left = [row for row in rows if row.bridged and firewall.has_network(store, row)]
         if left:  # another process built the table again from rows that were still there
             firewall.remove_networks(store, left)
         late = [endpoint for row in rows for endpoint in store.endpoints(network=row.name)]
         firewall.withdraw(store, [endpoint for endpoint in late if endpoint not in endpoints])
         for row in rows:
-            store.route.attempt(rtnl.release(*row.range.subnet, subnets.CLAIMS))
+            subnets.release(store, row)
             store.drop_network(row.name)
         if not store.networks():  # two removals, each of which saw the other's row, have left the table
             firewall.remove_networks(store, [])

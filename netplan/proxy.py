@@ -1,8 +1,9 @@
-"""[::1]:port → container: the one way in that the kernel's translation cannot serve.
+"""[::]:port → container: the way in that the kernel's translation cannot serve.
 
-A published TCP port is also reserved on IPv6 (netplan/publish.py). Here such a socket listens, and each connection is
-spliced to the container's IPv4 address: through a pipe, never through Python's memory. It lives in somebody else's
-epoll loop, with one descriptor of its own.
+A published port is also reserved on IPv6 (netplan/publish.py). Here such a socket listens, and each TCP connection is
+spliced to the container's address: through a pipe, never through Python's memory; datagrams are relayed
+(netplan/datagrams.py). Of a container with IPv6 only ``::1`` comes here, which the kernel cannot translate; of one
+without it all IPv6. It lives in somebody else's epoll loop, with one descriptor of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ import errno
 import os
 import select
 
+from netplan.datagrams import Relay
+from netplan.family import V4, V6
 from netplan.store import open_store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CHUNK = 1 << 16
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
@@ -27,15 +34,20 @@ class Proxy:
         self._store = open_store(run_dir, instance)
         self._epoll = select.epoll()
         self._listeners: dict[int, _socket.socket] = {}
+        self._relays: dict[int, Relay] = {}
+        self._actions: dict[int, Callable[[], None]] = {}
         self._ends: dict[int, _Half] = {}
 
     def add(self, fd: int) -> bool:
-        """Take a reservation socket if it is one for us (TCP on IPv6); the proxy keeps a duplicate of it."""
+        """Take a reservation socket if it is one for us (on IPv6); the proxy keeps a duplicate of it."""
         sock = _socket.socket(fileno=os.dup(fd))
-        if sock.family != _socket.AF_INET6 or sock.type != _socket.SOCK_STREAM:
+        if sock.family != _socket.AF_INET6:
             sock.close()
             return False
         os.set_inheritable(sock.fileno(), False)
+        if sock.type == _socket.SOCK_DGRAM:
+            self._relays[sock.fileno()] = Relay(sock, self._epoll, self._actions, self._datagram_target)
+            return True
         sock.setblocking(False)
         try:
             sock.listen(_BACKLOG)
@@ -51,11 +63,15 @@ class Proxy:
         inode = os.fstat(fd).st_ino
         for sock in [sock for own, sock in self._listeners.items() if os.fstat(own).st_ino == inode]:
             self._drop(sock)
+        for own in [own for own in self._relays if os.fstat(own).st_ino == inode]:
+            self._relays.pop(own).close()
 
     def sweep(self) -> None:
         """Stop listening on ports that nobody publishes any more: they would keep the next container from them."""
         for sock in [sock for sock in self._listeners.values() if self._target(sock.getsockname()) is None]:
             self._drop(sock)
+        for own in [own for own, relay in self._relays.items() if self._datagram_target(relay.socket) is None]:
+            self._relays.pop(own).close()
 
     def _drop(self, sock: _socket.socket) -> None:
         self._epoll.unregister(sock.fileno())
@@ -76,10 +92,14 @@ class Proxy:
                 self._accept(listener)
             elif half := self._ends.get(ready):
                 half.ready(events)
+            elif action := self._actions.get(ready):
+                action()
 
     def close(self) -> None:
         for sock in self._listeners.values():
             sock.close()
+        for relay in self._relays.values():
+            relay.close()
         for half in list(self._ends.values()):
             half.connection.close()
         self._epoll.close()
@@ -93,7 +113,8 @@ class Proxy:
         client = _socket.socket(fileno=fd)
         client.setblocking(False)
         target = self._target(listener.getsockname())
-        server = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        family = _socket.AF_INET6 if target and ":" in target[0] else _socket.AF_INET
+        server = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
         problem = server.connect_ex(target) if target else errno.ECONNREFUSED
         if problem not in (0, errno.EINPROGRESS):
             client.close()
@@ -106,16 +127,20 @@ class Proxy:
             self._ends[half.fd] = half
             self._epoll.register(half.fd, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
 
-    def _target(self, name: tuple[str, int, int, int]) -> tuple[str, int] | None:
-        """Address and port of the container that has published this port."""
-        from netplan.ipv4 import render_address
+    def _datagram_target(self, sock: _socket.socket) -> tuple[str, int] | None:
+        return self._target(sock.getsockname(), "udp")
 
+    def _target(self, name: tuple[str, int, int, int], protocol: str = "tcp") -> tuple[str, int] | None:
+        """Address and port of the container that has published this port."""
         found = self._store.execute(
-            "SELECT e.address, p.container_port FROM published p JOIN endpoint e USING (container, network)"
-            " WHERE p.protocol = 'tcp' AND p.host_port = ? AND p.host_ip = ?",
-            (name[1], name[0]),
+            "SELECT e.address, e.address6, p.container_port FROM published p JOIN endpoint e USING (container, network)"
+            " WHERE p.protocol = ? AND p.host_port = ? AND p.host_ip = ?",
+            (protocol, name[1], name[0]),
         )
-        return (render_address(found[0][0]), found[0][1]) if found else None
+        if not found:
+            return None
+        address, address6, port = found[0]
+        return (V6.render_address(int(address6, 16)) if address6 else V4.render_address(address)), port
 
 
 class _Connection:

@@ -17,13 +17,14 @@ from struct import pack
 
 from netplan import owners
 from netplan.errors import NetworkFault, PortInUse
-from netplan.ipv4 import is_address
+from netplan.family import V4, V6, family_of
 from netplan.spec import PublishedPort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from netplan.family import Family
     from netplan.rows import NetworkRow
     from netplan.spec import PortMapping
     from netplan.store import Store
@@ -39,9 +40,12 @@ _HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
 def reserve(
-    store: Store, network: NetworkRow, mappings: Iterable[PortMapping]
+    store: Store, network: NetworkRow, mappings: Iterable[PortMapping], own: Mapping[Family, int]
 ) -> tuple[tuple[PublishedPort, ...], list[int]]:
     """Choose and bind host ports. In a transaction. Returns the ports and the sockets to hold.
+
+    ``own``: the container's addresses, 0 for none. In gateway mode ``routed`` they are what is published, and nothing
+    is bound.
 
     Raises PortInUse with the owner, NetworkFault for what cannot be published at all; then nothing stays bound.
     """
@@ -50,7 +54,7 @@ def reserve(
     taken = _taken(store) if mappings else {}
     try:
         for mapping in mappings:
-            found, fds = _reserve_one(store, network, mapping, taken)
+            found, fds = _reserve_one(store, network, mapping, taken, own)
             ports += found
             held += fds
             for port in found:
@@ -129,12 +133,25 @@ def _taken(store: Store) -> Taken:
 
 
 def _reserve_one(
-    store: Store, network: NetworkRow, mapping: PortMapping, taken: Taken
+    store: Store, network: NetworkRow, mapping: PortMapping, taken: Taken, own: Mapping[Family, int]
 ) -> tuple[list[PublishedPort], list[int]]:
+    routed = [(family, family.render_address(address)) for family, address in own.items() if address]
+    opened = [
+        PublishedPort(text, mapping.container_port, mapping.container_port, mapping.protocol)
+        for family, text in routed
+        if network.mode(family) == "routed"
+    ]
     addresses = _addresses(network, mapping)
+    if not addresses:
+        if not opened:
+            raise NetworkFault(
+                f"cannot publish {mapping.host_ip}:{mapping.host_port}/{mapping.protocol}:"
+                f" network {network.name} has no {family_of(mapping.host_ip).name}"
+            )
+        return [port for port in opened if not _is_taken(taken, port)], []
     what = f"{_shown(addresses[0])}:{mapping.host_port or '*'}/{mapping.protocol}"
-    if mapping.protocol not in ("tcp", "udp", "sctp") or (mapping.protocol != "tcp" and ":" in addresses[0]):
-        raise NetworkFault(f"cannot publish {what}: only tcp and udp can be published, on IPv6 only tcp")
+    if mapping.protocol not in ("tcp", "udp", "sctp"):
+        raise NetworkFault(f"cannot publish {what}: only tcp, udp and sctp can be published")
     owner = _ANOTHER
     for number in _candidates(store, mapping):
         holders = taken.get((mapping.protocol, number), ())
@@ -150,18 +167,30 @@ def _reserve_one(
             continue
         if not mapping.host_port:
             store.execute("INSERT OR REPLACE INTO meta VALUES ('ephemeral', ?)", (number,))
-        return [PublishedPort(ip, number, mapping.container_port, mapping.protocol) for ip in found], fds
+        bound = [PublishedPort(ip, number, mapping.container_port, mapping.protocol) for ip in found]
+        return bound + opened, fds
     raise _in_use(mapping, addresses[0], owner)
 
 
 def _addresses(network: NetworkRow, mapping: PortMapping) -> list[str]:
-    """Where to bind; without a host address also everywhere on IPv6, which is TCP through the proxy."""
+    """Where to bind: the host address given, else all of IPv4 and IPv6. Not where the gateway mode is ``routed``, and
+    of IPv4 not for a container without it. What only IPv6 clients use of an IPv4 container goes through the proxy."""
     chosen = mapping.host_ip.strip("[]") or network.options.get(_HOST_BINDING, "")
-    if chosen:
-        if ":" not in chosen and not is_address(chosen):
-            raise NetworkFault(f"cannot publish on {chosen!r}: it is not an address")
-        return [chosen]
-    return [ANY, ANY6] if mapping.protocol == "tcp" else [ANY]
+    if chosen and not family_of(chosen).is_address(chosen):
+        raise NetworkFault(f"cannot publish on {chosen!r}: it is not an address")
+    wanted = [chosen] if chosen and chosen != ANY else [ANY, ANY6] if not mapping.host_ip else [chosen]
+    return [address for address in wanted if _reachable(network, family_of(address), mapping.protocol)]
+
+
+def _reachable(network: NetworkRow, family: Family, protocol: str) -> bool:
+    has = {kind for kind, _area in network.areas}
+    if family in has:
+        return network.mode(family) != "routed"
+    return family is V6 and protocol != "sctp" and network.mode(V4) != "routed"
+
+
+def _is_taken(taken: Taken, port: PublishedPort) -> bool:
+    return any(ip == port.host_ip for ip, _owner in taken.get((port.protocol, port.host_port), ()))
 
 
 def _shown(address: str) -> str:
@@ -242,7 +271,7 @@ def bind(address: str, number: int, protocol: str, reuse: bool = True) -> int:
             sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         if family == _socket.AF_INET6:
             sock.setsockopt(_IPPROTO_IPV6, _V6ONLY, 1)
-        else:
+        if family == _socket.AF_INET or protocol != "tcp":
             _drop_everything(sock)
         sock.bind((address, number))
         if family == _socket.AF_INET and protocol != "udp":

@@ -23,8 +23,9 @@ class SubnetSpec:
 class NetworkSpec:
     """A network to create. ``name`` is unique on the machine (``shop_default``); labels are opaque.
 
-    ``options``: Docker's bridge driver options (``com.docker.network.bridge.name`` ...). No ``subnets``: one /16 (or
-    /20) of the pools, in Docker's order.
+    ``driver``: bridge, macvlan or ipvlan. ``options``: Docker's driver options (``com.docker.network.bridge.name`` ...,
+    ``parent``). ``subnets``: one of IPv4 and one of IPv6 at most; what is missing of a family that is on comes from the
+    pools, in Docker's order.
     """
 
     name: str
@@ -33,13 +34,18 @@ class NetworkSpec:
     internal: bool = False
     subnets: tuple[SubnetSpec, ...] = ()
     enable_ipv6: bool = False
+    enable_ipv4: bool = True
     options: Mapping[str, str] = EMPTY
     labels: Mapping[str, str] = EMPTY
 
 
 @record
 class Network:
-    """A network that exists. ``group`` is the kernel's interface group of all its links, unique on the machine."""
+    """A network that exists. ``group`` is the kernel's interface group of all its links, unique on the machine.
+
+    ``bridge``: the link that it hangs on, of macvlan and ipvlan their parent. Of a family that is off, ``subnet`` and
+    ``gateway`` (``subnet6``, ``gateway6``) are empty.
+    """
 
     id: str
     name: str
@@ -54,6 +60,8 @@ class Network:
     options: Mapping[str, str]
     labels: Mapping[str, str]
     created_at: str
+    subnet6: str = ""
+    gateway6: str = ""
 
 
 @record
@@ -83,7 +91,9 @@ class EndpointSpec:
 
     ``names``: DNS names on this network, first the container's name (it is the PTR answer), then aliases, short id and
     hostname. ``links``: private aliases (alias -> name) visible only to this container. ``interface``: ``eth0`` ...
-    ``default_route``: this endpoint carries the container's default route.
+    ``default_route`` and ``default_route6``: this endpoint carries the container's default route of that family.
+    ``link_local``: more addresses, 169.254.0.0/16 or fe80::/10. ``options``: Docker's endpoint options
+    (``com.docker.network.endpoint.sysctls``).
     """
 
     network: str
@@ -95,11 +105,15 @@ class EndpointSpec:
     default_route: bool = True
     ports: tuple[PortMapping, ...] = ()
     links: Mapping[str, str] = EMPTY
+    ipv6_address: str = ""
+    default_route6: bool = True
+    link_local: tuple[str, ...] = ()
+    options: Mapping[str, str] = EMPTY
 
 
 @record
 class Endpoint:
-    """An endpoint in force, as kept in the store."""
+    """An endpoint in force, as kept in the store. Of a family that the network does not have, all is empty or 0."""
 
     network: str
     container: str
@@ -112,3 +126,6 @@ class Endpoint:
     names: tuple[str, ...]
     links: Mapping[str, str]
     ports: tuple[PublishedPort, ...] = ()
+    address6: str = ""
+    prefix6: int = 0
+    gateway6: str = ""

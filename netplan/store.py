@@ -15,8 +15,17 @@ import os
 import threading
 
 from netplan.errors import NetworkFault
+from netplan.family import V4
 from netplan.netlink.socket import NETFILTER, ROUTE, Netlink
-from netplan.rows import ENDPOINT_COLUMNS, NETWORK_COLUMNS, EndpointRow, NetworkRow, read_endpoint, read_network
+from netplan.rows import (
+    ENDPOINT_COLUMNS,
+    NETWORK_COLUMNS,
+    EndpointRow,
+    NetworkRow,
+    read_endpoint,
+    read_network,
+    write_range,
+)
 from netplan.spec import PublishedPort
 
 TYPE_CHECKING = False
@@ -24,23 +33,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-FORMAT = 1
+    from netplan.family import Family
+
+FORMAT = 2
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE network (
     name TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, driver TEXT NOT NULL,
-    bridge TEXT NOT NULL UNIQUE, link INTEGER NOT NULL UNIQUE, grp INTEGER NOT NULL UNIQUE,
-    first INTEGER NOT NULL UNIQUE, length INTEGER NOT NULL, gateway INTEGER NOT NULL,
-    pool_first INTEGER NOT NULL, pool_length INTEGER NOT NULL, reserved TEXT NOT NULL, default_gateway INTEGER NOT NULL,
+    bridge TEXT NOT NULL, link INTEGER NOT NULL UNIQUE, grp INTEGER NOT NULL UNIQUE,
+    subnet TEXT UNIQUE, subnet6 TEXT UNIQUE, range TEXT, range6 TEXT,
     internal INTEGER NOT NULL, mtu INTEGER NOT NULL, options TEXT NOT NULL, labels TEXT NOT NULL,
     created_at TEXT NOT NULL
 );
 CREATE TABLE endpoint (
     container TEXT NOT NULL, network TEXT NOT NULL REFERENCES network (name), interface TEXT NOT NULL,
-    link INTEGER NOT NULL UNIQUE, address INTEGER NOT NULL, mac BLOB NOT NULL, names TEXT NOT NULL,
+    link INTEGER NOT NULL UNIQUE, address INTEGER, mac BLOB NOT NULL, names TEXT NOT NULL,
     links TEXT NOT NULL, default_route INTEGER NOT NULL, wanted TEXT NOT NULL, ready INTEGER NOT NULL,
-    nsid INTEGER NOT NULL,
-    PRIMARY KEY (container, network), UNIQUE (network, address), UNIQUE (network, mac)
+    nsid INTEGER NOT NULL, address6 TEXT, default_route6 INTEGER NOT NULL,
+    PRIMARY KEY (container, network), UNIQUE (network, address), UNIQUE (network, address6), UNIQUE (network, mac)
 );
 CREATE TABLE published (
     protocol TEXT NOT NULL, host_ip TEXT NOT NULL, host_port INTEGER NOT NULL,
@@ -147,10 +157,10 @@ class Store:
         ]
 
     def add_network(self, row: NetworkRow) -> None:
-        area = row.range
+        subnets = [family.render_prefix(area.subnet) if area else None for family, area in row.families]
         values = (
             *(row.name, row.id, row.project, row.driver, row.bridge, row.link, row.group),
-            *(*area.subnet, area.gateway, *area.pool, json.dumps(area.reserved), area.default_gateway),
+            *(*subnets, write_range(row.range), write_range(row.range6)),
             *(row.internal, row.mtu, json.dumps(dict(row.options)), json.dumps(dict(row.labels)), row.created_at),
         )
         self.execute(f"INSERT INTO network ({NETWORK_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
@@ -180,8 +190,9 @@ class Store:
 
     def add_endpoint(self, row: EndpointRow) -> None:
         values = (
-            *(row.container, row.network, row.interface, row.link, row.address, row.mac),
+            *(row.container, row.network, row.interface, row.link, row.address or None, row.mac),
             *(json.dumps(row.names), json.dumps(dict(row.links)), row.default_route, row.wanted, row.ready, row.nsid),
+            *(f"{row.address6:032x}" if row.address6 else None, row.default_route6),
         )
         self.execute(f"INSERT INTO endpoint ({ENDPOINT_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
 
@@ -201,8 +212,13 @@ class Store:
             (row.container, row.network, row.link),
         )
 
-    def leased(self, network: str) -> list[int]:
-        return [row[0] for row in self.execute("SELECT address FROM endpoint WHERE network = ?", (network,))]
+    def leased(self, network: str, family: Family = V4) -> list[int]:
+        """The addresses of a family that the network's endpoints have."""
+        if family is V4:
+            found = self.execute("SELECT address FROM endpoint WHERE network = ?", (network,))
+            return [row[0] for row in found if row[0]]
+        found = self.execute("SELECT address6 FROM endpoint WHERE network = ?", (network,))
+        return [int(row[0], 16) for row in found if row[0]]
 
     def note_own_macs(self, network_id: str) -> None:
         """The network has or had a MAC that was not derived from its address."""

@@ -149,9 +149,15 @@ class Joiner:
         spec = containers.read_spec(self.roots, ident)
         rows = [only] if only is not None else endpoints.endpoints(self.store, container=ident)
         rows.sort(key=lambda row: row.interface)
-        gateway = next((row.gateway for row in rows if row.gateway), "127.0.0.1")
-        extra = tuple((name, gateway if where == HOST_GATEWAY else where) for name, where in spec.extra_hosts)
-        text = containers.hosts_text(replace(spec, extra_hosts=extra), tuple(row.address for row in rows))
+        gateways = [row.gateway for row in rows if row.gateway][:1] or ["127.0.0.1"]
+        gateways += [row.gateway6 for row in rows if row.gateway6][:1]
+        extra = tuple(
+            (name, address)
+            for name, where in spec.extra_hosts
+            for address in (gateways if where == HOST_GATEWAY else (where,))
+        )
+        addresses = tuple(address for row in rows for address in (row.address, row.address6) if address)
+        text = containers.hosts_text(replace(spec, extra_hosts=extra), addresses)
         containers.overwrite(Bundle(self.roots, ident).hosts, text)
 
     def refresh(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:

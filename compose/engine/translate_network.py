@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"  # of the label; docker compose puts its own there
 RESOLVER = "127.0.0.11"
+FAMILIES = ("ipv4", "ipv6")
+IFNAME = "com.docker.network.endpoint.ifname"
+IFPREFIX = "com.docker.network.container_iface_prefix"
 
 
 def network_spec(project: str, network: DesiredNetwork) -> NetworkSpec:
@@ -29,6 +32,7 @@ def network_spec(project: str, network: DesiredNetwork) -> NetworkSpec:
         internal=bool(config.get("internal")),
         subnets=tuple(_subnet(row) for row in ipam.get("config") or () if row.get("subnet")),
         enable_ipv6=bool(config.get("enable_ipv6")),
+        enable_ipv4=config.get("enable_ipv4") is not False,
         options={key: text(value) for key, value in (config.get("driver_opts") or {}).items()},
         labels={
             **{key: text(value) for key, value in (config.get("labels") or {}).items()},
@@ -64,19 +68,27 @@ def endpoint_spec(
     """
     network = _network(desired, network_key)
     own = attachment(service, network_key)
-    default = default_network(desired, service) == network_key
+    default, default6 = (default_network(desired, service, family) == network_key for family in FAMILIES)
     config = {**service.config, **({"ports": overrides["ports"]} if overrides and "ports" in overrides else {})}
-    publishes = default and not network.config.get("internal")
+    first = default or (default6 and not default_network(desired, service))
+    publishes = first and not network.config.get("internal")
+    options = {key: text(value) for key, value in (own.get("driver_opts") or {}).items()}
+    driver_options = network.config.get("driver_opts") or {}
+    interface = own.get("interface_name") or options.get(IFNAME) or f"{driver_options.get(IFPREFIX) or 'eth'}{index}"
     return EndpointSpec(
         network=network.name,
         container=ident,
-        interface=str(own.get("interface_name") or f"eth{index}"),
+        interface=str(interface),
         names=_names(service, number, ident, container_name, own, aliases),
         ipv4_address=own.get("ipv4_address") or "",
         mac_address=own.get("mac_address") or (service.config.get("mac_address") if index == 0 else "") or "",
         default_route=default,
         ports=ports(config) if publishes else (),
         links=links(desired, service),
+        ipv6_address=own.get("ipv6_address") or "",
+        default_route6=default6,
+        link_local=tuple(own.get("link_local_ips") or ()),
+        options=options,
     )
 
 
@@ -87,14 +99,31 @@ def attachment(service: DesiredService, key: str) -> Mapping[str, Any]:
     return found or {}
 
 
-def default_network(desired: Desired, service: DesiredService) -> str:
-    """The network that carries the default route: highest gw_priority, then not internal, then by name (Docker)."""
+def default_network(desired: Desired, service: DesiredService, family: str = "ipv4") -> str:
+    """The network that carries the default route of a family, or empty if none has it.
+
+    Highest gw_priority, then not internal, then both families before one, then by name (Docker's order).
+    """
     rows = []
     for key in service.networks:
         priority = attachment(service, key).get("gw_priority") or 0
         network = _network(desired, key)
-        rows.append((-int(priority), bool(network.config.get("internal")), network.name, key))
-    return min(rows)[3] if rows else ""
+        has = [name for name in FAMILIES if has_family(network, name)]
+        if family in has:
+            rows.append((-int(priority), bool(network.config.get("internal")), -len(has), network.name, key))
+    return min(rows)[4] if rows else ""
+
+
+def has_family(network: DesiredNetwork, family: str) -> bool:
+    """Whether a network has IPv4 or IPv6. Of an external one its file says nothing: it is taken to have both."""
+    if network.external:
+        return True
+    option = (network.config.get("driver_opts") or {}).get(f"com.docker.network.enable_{family}")
+    if option is not None:
+        return text(option) in ("true", "1")
+    return (
+        network.config.get("enable_ipv4") is not False if family == "ipv4" else bool(network.config.get("enable_ipv6"))
+    )
 
 
 def ports(config: Mapping[str, Any]) -> tuple[PortMapping, ...]:

@@ -53,10 +53,10 @@ NESTED: dict[str, str] = {
     "networks.*.mac_address": DONE,
     "networks.*.priority": DONE,
     "networks.*.gw_priority": DONE,
-    "networks.*.ipv6_address": REFUSED,
-    "networks.*.link_local_ips": REFUSED,
+    "networks.*.ipv6_address": DONE,
+    "networks.*.link_local_ips": DONE,
     "networks.*.interface_name": DONE,
-    "networks.*.driver_opts": REFUSED,
+    "networks.*.driver_opts": DONE,
     "pre_start.*.per_replica": REFUSED,
     "volumes.*.image": REFUSED,
     "volumes.*.bind.recursive": REFUSED,
@@ -91,7 +91,7 @@ TOP: dict[str, str] = {
     "version": NO_EFFECT,
 }
 # Drivers of top-level resources; external ones are taken as they are.
-DRIVERS = {"networks": ("bridge", "default"), "volumes": ("local",)}
+DRIVERS = {"networks": ("bridge", "default", "macvlan", "ipvlan"), "volumes": ("local",)}
 
 
 def table() -> str:

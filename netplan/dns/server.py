@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 64  # datagrams of one container before the others get their turn
 _CONNECTIONS = 256
+_SIZES = {wire.A: 4, wire.AAAA: 16}  # of an address, by the type that asks for it
 _IDLE = 10.0  # seconds that a client's silent TCP connection is kept
 
 
@@ -165,8 +166,8 @@ class Resolver:
         addresses = self._zone.addresses(container, query.name)
         if addresses is None:
             return None
-        if query.type != wire.A:
-            return wire.NOERROR, []
+        size = _SIZES.get(query.type, 0)
+        addresses = [address for address in addresses if len(address) == size]
         if len(addresses) > 1:  # replicas share the work: each reply begins with another one
             self._turn += 1
             at = self._turn % len(addresses)

@@ -122,9 +122,16 @@ def answers(data: bytes, ident: int, question: bytes) -> bool:
     return data[12 : 12 + len(question)].lower() == question.lower()
 
 
-def reversed_address(name: str) -> int | None:
-    """The IPv4 address that ``2.0.18.172.in-addr.arpa`` asks for, or None."""
+def reversed_address(name: str) -> bytes | None:
+    """The address that ``2.0.18.172.in-addr.arpa`` or ``2.0. ... d.f.ip6.arpa`` asks for, packed, or None."""
     labels = name.split(".")
+    if len(labels) == 34 and labels[32:] == ["ip6", "arpa"]:
+        try:
+            return (
+                bytes.fromhex("".join(reversed(labels[:32]))) if all(len(label) == 1 for label in labels[:32]) else None
+            )
+        except ValueError:
+            return None
     if len(labels) != 6 or labels[4:] != ["in-addr", "arpa"]:
         return None
     value = 0
@@ -132,4 +139,4 @@ def reversed_address(name: str) -> int | None:
         if not label.isdigit() or int(label) > 255:
             return None
         value = value << 8 | int(label)
-    return value
+    return value.to_bytes(4, "big")

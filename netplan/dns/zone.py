@@ -7,13 +7,11 @@ then by name; the first network that knows a name answers alone. In each, its pr
 
 from __future__ import annotations
 
-from netplan.ipv4 import holds, pack_address
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from netplan.ipv4 import Prefix
+    from netplan.family import Family, Prefix
     from netplan.rows import EndpointRow, NetworkRow
 
 
@@ -21,29 +19,35 @@ class Zone:
     """All names of an instance."""
 
     def __init__(self, networks: Iterable[NetworkRow], endpoints: Iterable[EndpointRow]) -> None:
+        networks = list(networks)
         self._names: dict[str, dict[str, list[bytes]]] = {network.name: {} for network in networks}
-        self._pointers: dict[str, dict[int, str]] = {name: {} for name in self._names}
-        self._subnets: dict[str, Prefix] = {network.name: network.range.subnet for network in networks}
+        self._pointers: dict[str, dict[bytes, str]] = {name: {} for name in self._names}
+        self._subnets: dict[str, list[tuple[Family, Prefix]]] = {
+            network.name: [(family, area.subnet) for family, area in network.areas] for network in networks
+        }
         self._internal = {network.name: network.internal for network in networks}
         self._views: dict[str, list[EndpointRow]] = {}
         for endpoint in endpoints:
             if endpoint.network in self._names:
                 self._add(endpoint)
         for view in self._views.values():
-            view.sort(key=lambda row: (not row.default_route, self._internal[row.network], row.network))
+            view.sort(
+                key=lambda row: (not (row.default_route and row.address), self._internal[row.network], row.network)
+            )
 
     def _add(self, endpoint: EndpointRow) -> None:
         self._views.setdefault(endpoint.container, []).append(endpoint)
         if not endpoint.ready:
             return
-        address = pack_address(endpoint.address)
+        packed = [family.pack(address) for family, address in endpoint.addresses.items() if address]
         names = self._names[endpoint.network]
         for name in dict.fromkeys(name.lower() for name in endpoint.names):
-            names.setdefault(name, []).append(address)
-        self._pointers[endpoint.network][endpoint.address] = f"{endpoint.names[0]}.{endpoint.network}"
+            names.setdefault(name, []).extend(packed)
+        for address in packed:
+            self._pointers[endpoint.network][address] = f"{endpoint.names[0]}.{endpoint.network}"
 
     def addresses(self, container: str, name: str) -> list[bytes] | None:
-        """The packed addresses of a name, for this container; None if it does not know the name."""
+        """The packed addresses of a name, of both families, for this container; None if it does not know the name."""
         view = self._views.get(container, ())
         for row in view:
             if found := self._in_network(row, name):
@@ -63,11 +67,13 @@ class Zone:
             return names[target]
         return names.get(name)
 
-    def pointer(self, container: str, address: int) -> str | None:
+    def pointer(self, container: str, address: bytes) -> str | None:
         """``name.network`` of an address; empty if it is in a network of the container and nobody has it; None if it
         is elsewhere."""
+        number = int.from_bytes(address, "big")
         for row in self._views.get(container, ()):
-            if holds(self._subnets[row.network], address):
+            subnets = self._subnets[row.network]
+            if any(family.size == len(address) and family.holds(subnet, number) for family, subnet in subnets):
                 return self._pointers[row.network].get(address, "")
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from struct import pack
 
+from netplan.family import V4
 from netplan.netlink.message import (
     APPEND,
     CREATE,
@@ -26,6 +27,7 @@ from netplan.netlink.socket import refusal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from netplan.errors import KernelRefused
+    from netplan.family import Family
     from netplan.netlink.message import Message
     from netplan.netlink.socket import Netlink
 
@@ -33,10 +35,10 @@ HELP = "load nf_tables: modprobe -a nf_tables nft_chain_nat nft_masq nft_fib_ipv
 INET4, INET6 = 2, 10
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = range(5)
 DROP, ACCEPT, JUMP = 0, 1, -3
-EQ, NEQ = 0, 1
+EQ, NEQ, LT = 0, 1, 2
 # Types of keys as nft(8) lists them; a concatenation is six bits each.
-ADDRESS, PROTOCOL, SERVICE, IFNAME, VERDICT = 7, 12, 13, 41, 0xFFFFFF00
-_WIDTH = {ADDRESS: 4, PROTOCOL: 4, SERVICE: 4, IFNAME: 16}
+ADDRESS, ADDRESS6, PROTOCOL, SERVICE, IFNAME, VERDICT = 7, 8, 12, 13, 41, 0xFFFFFF00
+_WIDTH = {ADDRESS: 4, ADDRESS6: 16, PROTOCOL: 4, SERVICE: 4, IFNAME: 16}
 _HOST_ORDER = b"\0\4" + pack("=I", 1)  # user data of a set by which nft(8) shows names the right way round
 _LOADED = 8  # the first register of what expressions load
 
@@ -208,12 +210,18 @@ def load_protocol(register: int = _LOADED) -> bytes:
     return meta(16, register)
 
 
-def load_destination(register: int = _LOADED) -> bytes:
-    return payload(1, 16, 4, register)
+def load_destination(register: int = _LOADED, family: Family = V4) -> bytes:
+    return payload(1, family.destination, family.size, register)
 
 
-def load_source(register: int = _LOADED) -> bytes:
-    return payload(1, 12, 4, register)
+def load_source(register: int = _LOADED, family: Family = V4) -> bytes:
+    return payload(1, family.source, family.size, register)
+
+
+def load_key(family: Family) -> bytes:
+    """Destination address, protocol and port, side by side as the key of a set."""
+    behind = 8 + family.size // 4
+    return load_destination(8, family) + load_protocol(behind) + load_port(behind + 1)
 
 
 def load_port(register: int = _LOADED) -> bytes:
@@ -256,17 +264,34 @@ def verdict(code: int, chain: str = "") -> bytes:
     return _expression("immediate", be32(1, 0), nest(2, _verdict(code, chain)))
 
 
-def translate_to(data: bytes = b"", family: int = INET4) -> bytes:
-    """DNAT to the address and port in the first two registers, or to those given (address and port, padded)."""
+def translate_to(data: bytes = b"", family: Family = V4) -> bytes:
+    """DNAT to the address in the first registers and the port behind it, or to those given (padded)."""
     load = b""
+    behind = 8 + family.size // 4
     if data:
-        load = _expression("immediate", be32(1, 8), nest(2, attr(1, data[:4])))
-        load += _expression("immediate", be32(1, 9), nest(2, attr(1, data[4:6])))
-    return load + _expression("nat", be32(1, 1), be32(2, family), be32(3, 8), be32(5, 9))
+        load = _expression("immediate", be32(1, 8), nest(2, attr(1, data[: family.size])))
+        load += _expression("immediate", be32(1, behind), nest(2, attr(1, data[family.size : family.size + 2])))
+    return load + _expression("nat", be32(1, 1), be32(2, family.inet), be32(3, 8), be32(5, behind))
 
 
 def masquerade() -> bytes:
     return _expression("masq")
+
+
+def translate_from(address: bytes, family: Family) -> bytes:
+    """SNAT to an address."""
+    load = _expression("immediate", be32(1, 8), nest(2, attr(1, address)))
+    return load + _expression("nat", be32(1, 0), be32(2, family.inet), be32(3, 8))
+
+
+def chance(part: int) -> bytes:
+    """True for ``part`` of 10,000 packets, at random (``numgen random mod 10000 < part``)."""
+    load = _expression("numgen", be32(1, _LOADED), be32(2, 10000), be32(3, 1), be32(4, 0))
+    return (
+        load
+        + _expression("byteorder", be32(1, _LOADED), be32(2, _LOADED), be32(3, 1), be32(4, 4), be32(5, 4))
+        + compare(pack(">I", part), LT)
+    )
 
 
 def list_chains(socket: Netlink, family: int) -> list[dict[str, int | str]]:

@@ -127,7 +127,8 @@ class Server:
     def __init__(self, port: int, name: str = "server", kind: str = "tcp", address: str = "0.0.0.0") -> None:
         self.name = name
         self.tcp = kind == "tcp"
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM if self.tcp else socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_STREAM if self.tcp else socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind((address, port))
         if self.tcp:

@@ -126,12 +126,16 @@ def test_bad_options_are_named(host: Host) -> None:
     for options, words in (
         ({"com.docker.network.driver.mtu": "big"}, "mtu 'big'"),
         ({"com.docker.network.bridge.name": "a name/with"}, "is not a bridge name"),
-        ({"com.docker.network.bridge.gateway_mode_ipv4": "routed"}, "gateway mode routed"),
+        ({"com.docker.network.bridge.gateway_mode_ipv4": "open"}, "gateway mode open is unknown"),
+        ({"com.docker.network.bridge.gateway_mode_ipv6": "isolated"}, "isolated is for internal networks"),
+        ({"com.docker.network.enable_ipv4": "false"}, "neither IPv4 nor IPv6"),
     ):
         with pytest.raises(NetworkFault, match=words):
             host.network(options=options)
-    with pytest.raises(NetworkFault, match="unknown driver macvlan"):
-        host.network(driver="macvlan")
+    with pytest.raises(NetworkFault, match="there is no driver overlay"):
+        host.network(driver="overlay")
+    with pytest.raises(NetworkFault, match="second IPv4 subnet"):
+        host.network(subnets=(SubnetSpec("10.0.0.0/24"), SubnetSpec("10.0.1.0/24")))
 
 
 @private_host

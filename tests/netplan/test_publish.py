@@ -86,7 +86,7 @@ def test_attaching_again_is_the_same_and_reserves_what_is_lost(host: Host) -> No
     host.network()
     first = host.attach("web", ports=(PortMapping(80), PortMapping(53, 5353, "udp")))
     assert host.attach("web", ports=(PortMapping(80), PortMapping(53, 5353, "udp"))) == first
-    assert len(host.held) == 3
+    assert len(host.held) == 4
     os.close(host.held.pop(0))
     again, fds = attach(
         host.store, host.spec("web", ports=(PortMapping(80), PortMapping(53, 5353, "udp"))), host.namespaces["web"]
@@ -147,7 +147,7 @@ def test_many_ports_are_one_step(host: Host) -> None:
     took = time.perf_counter() - start
     print(f"1000 ports: {took * 1000:.0f} ms")
     assert took < 0.4
-    assert len(web.ports) == 1000
+    assert len(web.ports) == 2000  # of IPv4 and IPv6
     with host.inside("web"):
         Server(10999, "last", "udp")
     assert ask("127.0.0.1", 10999, "udp").startswith("last")
@@ -175,8 +175,8 @@ def test_what_cannot_be_published_is_said(host: Host) -> None:
     for mapping, words in (
         (PortMapping(80, 8080, host_ip="203.0.113.9"), "this host does not have the address"),
         (PortMapping(80, 8080, host_ip="nonsense"), "it is not an address"),
-        (PortMapping(80, 8080, "udp", host_ip="::1"), "on IPv6 only tcp"),
-        (PortMapping(80, 8080, "icmp"), "only tcp and udp"),
+        (PortMapping(80, 8080, "icmp"), "only tcp, udp and sctp"),
+        (PortMapping(80, 8080, "icmp"), "only tcp, udp and sctp"),
     ):
         with pytest.raises(NetworkFault, match=words):
             host.attach("web", ports=(mapping,))

@@ -44,7 +44,12 @@ def test_what_does_not_fit_is_cut_and_marked() -> None:
 
 
 def test_pointers() -> None:
-    assert wire.reversed_address("2.0.18.172.in-addr.arpa") == 0xAC120002
+    assert wire.reversed_address("2.0.18.172.in-addr.arpa") == b"\xac\x12\0\2"
+    six = ".".join("0" * 31)
+    assert wire.reversed_address(f"{'.'.join(reversed('fd000000000000000000000000000002'))}.ip6.arpa") == (
+        b"\xfd" + bytes(14) + b"\2"
+    )
+    assert wire.reversed_address(f"{six}.ip6.arpa") is None
     assert wire.reversed_address("2.0.18.in-addr.arpa") is None
     assert wire.reversed_address("2.0.18.300.in-addr.arpa") is None
     assert wire.pointer_record("db.net").endswith(b"\x02db\x03net\0")

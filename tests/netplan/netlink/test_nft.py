@@ -25,6 +25,7 @@ table ip t {
     map pub { type inet_proto . inet_service : ipv4_addr . inet_service elements = { tcp . 8080 : 10.1.0.2 . 80 } }
     map pub-addr { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
         elements = { 127.0.0.1 . udp . 53 : 10.1.0.2 . 5353 } }
+    set open { type ipv4_addr . inet_proto . inet_service }
     chain forward { type filter hook forward priority filter; policy accept;
         iifname vmap @leaving oifname vmap @entering }
     chain publish { dnat ip to ip daddr . meta l4proto . th dport map @pub-addr
