@@ -230,3 +230,34 @@ def test_a_pair_of_flags_that_fight_is_named(app: Project) -> None:
     ):
         said = app.run("up", *words, code=1).stderr
         assert said.startswith("cannot use --") and " and --" in said and said.endswith(" together\n"), said
+
+
+# -- commit
+
+
+@covers("commit --index", "commit --message", "commit --author", "commit --change", "commit --pause")
+def test_commit(project: MakeProject) -> None:
+    app = project(FILE.replace("labels: {team.name: blue}", "labels: {team.name: blue}\n    environment: {A: one}"))
+    app.up()
+    app.sh("web", "mkdir /opt; echo changed >/opt/file; rm /etc/group; echo volume >/data/file")
+    app.exec("db", "touch", "/second", flags=("--index", "2"))
+    name = f"{app.name}/made:1"
+    said = app.run(
+        "commit", "-m", "a message", "--author", "me <me@x>", "-c", "ENV B=two", "--change", "USER 7", "web", name
+    )
+    assert said.stdout == "" and "Committed as sha256:" in said.stderr
+    image = json.loads(app.machine.call("image", "inspect", name).stdout)[0]
+    config = image["Config"]
+    assert "A=one" in config["Env"] and "B=two" in config["Env"] and config["User"] == "7"
+    assert config["Cmd"][0] == "sh"
+    assert image["Config"]["Labels"].items() >= {"team.name": "blue"}.items()
+    other = project(f"services:\n  one:\n    image: {name}\n")
+    script = "cat /opt/file; test -e /etc/group || echo gone; ls /data 2>/dev/null; id -u; echo $A$B"
+    shown = other.run("run", "--rm", "-T", "one", "sh", "-c", script).stdout
+    assert shown.split() == ["changed", "gone", "7", "onetwo"]
+    app.run("commit", "--pause=false", "--index", "2", "db", f"{app.name}/second")
+    other.edit(name, f"{app.name}/second")
+    other.run("run", "--rm", "-T", "one", "test", "-e", "/second")
+    assert app.row("web")["State"] == app.row("db")["State"] == "running"
+    for one in (name, f"{app.name}/second"):
+        assert app.machine.call("rmi", one).code == 0

@@ -42,7 +42,7 @@ def run(session: Session, options: Options) -> int:
     finally:
         if pauses:
             session.engine.unpause_container(container.id)
-    session.write(f"{image.digest}\n")
+    session.tell(f" {container.name} Commit {container.name} Committed as {image.digest}\n")
     return 0
 
 
