@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compose.events import Note
 from compose.execute.executor import Executor
+from compose.journal import entries_of
 from compose.plan.actions import (
     AdoptContainer,
     CreateContainer,
@@ -66,6 +67,8 @@ def execute(
     if begun is not None:
         begun(executor)
     results = executor.run(plan)
+    if plan.steps:
+        engine.remember(plan.project, entries_of(plan, results))
     results.check()
     return results
 

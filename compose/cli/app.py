@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from compose.cli.declare import building, converge, files, look
+from compose.cli.declare import building, converge, files, look, tell
 from compose.cli.declare.shared import shared
 from compose.cli.options import Globals, Parsed, merge_globals
 from compose.cli.refused import REFUSED
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Declaration] = {
             ),
             building.build,
             building.commit,
+            tell.why,
             *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
         )
     },

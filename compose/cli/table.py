@@ -667,4 +667,9 @@ COMMANDS: dict[str, Entry] = {'attach': ('attach',
           True,
           {'--down-project': ('down_project', 'flag')},
           (('services', '+'),),
-          {'down_project': False})}
+          {'down_project': False}),
+ 'why': ('why',
+         True,
+         {'--format': ('format', 'str')},
+         (('services', '*'),),
+         {'format': 'text', 'services': ()})}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from compose.engine.joining import Joiner
+    from compose.journal import Entry
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
     from compose.plan.observed import Observed
     from netplan.store import Store
@@ -134,12 +135,19 @@ class LocalEngine:
 
     @told
     def forget(self, project: str) -> None:
+        from compose import journal
         from runtime.shim.keeping import clear_stale
 
         helper = self.helpers.pop(project_run_dir(self.roots, project), None)
         if helper is not None:
             helper.close()
         clear_stale(project_run_dir(self.roots, project))
+        journal.remove(journal.path_of(self.roots.state, project))
+
+    def remember(self, project: str, entries: list[Entry]) -> None:
+        from compose import journal
+
+        journal.append(journal.path_of(self.roots.state, project), entries)
 
     # -- networks and volumes
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Protocol
 
+    from compose.journal import Entry
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
     from compose.plan.observed import Observed
 
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
             ...
 
         def forget(self, project: str) -> None:
-            """After the last of a project: clear what killed processes left of it."""
+            """After the last of a project: clear what killed processes left of it, and what was remembered."""
+            ...
+
+        def remember(self, project: str, entries: list[Entry]) -> None:
+            """Keep for ``why`` what was done and for which reason. Never fails."""
             ...
 
         # networks and volumes

@@ -12,6 +12,7 @@ from typing import Any
 
 from compose import labels
 from compose.errors import DependencyFailed, EngineError
+from compose.journal import Entry
 from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
 from compose.plan.hooks import SELF
 from compose.plan.observed import (
@@ -59,6 +60,7 @@ class FakeEngine:
         self.values: dict[str, dict[str, str]] = {}  # ... that it gave
         self.unhealthy: set[str] = set()
         self.left: dict[str, str] = {}  # endpoints of containers that were removed while attached: id -> network
+        self.remembered: list[Entry] = []
         self.before = lambda method: None
         self._lock = threading.RLock()
         self._clock = 0
@@ -92,6 +94,9 @@ class FakeEngine:
 
     def forget(self, project: str) -> None:
         self.forgotten = project
+
+    def remember(self, project: str, entries: list[Entry]) -> None:
+        self.remembered += entries
 
     def settle(self, project: str) -> None:
         self.settled = project

@@ -24,6 +24,7 @@ INSIDE = {"prepare": "Starting", "connect": "Starting", "disconnect": "Stopping"
 COUNTED = ("created", "started", "stopped", "killed", "paused", "unpaused", "removed", "updated", "adopted")
 
 RED, GREEN, YELLOW, CYAN, DIM = "31", "32", "33", "36", "2"
+BOLD = "1"
 
 
 @record
