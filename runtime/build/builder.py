@@ -62,6 +62,7 @@ class Builder:
         self.consumed: set[str] = set()
         self.stopped = threading.Event()
         self.failure: BaseException | None = None
+        self._ready: threading.Thread | None = None
         self.steps = 0
         self.used: dict[str, Piece] = {}  # what this build took or made, by key
         self.sources = Sources(self)
@@ -92,6 +93,8 @@ class Builder:
             self.runner = Runner(self.roots, self.machine, self._resolv_conf)
             try:
                 state = self._build_stages()
+                leaving = threading.Thread(target=self._leave_early)
+                leaving.start()  # taking links down waits for the kernel; the image is written meanwhile
                 self.digests.save()
                 self._warn_unused()
                 image = write_image(
@@ -104,11 +107,11 @@ class Builder:
                     epoch=self.request.epoch,
                 )
                 self._export()
+                leaving.join()
                 return image
             finally:
                 self.runner.close()
-                if self.surroundings is not None:
-                    self.surroundings.close()
+                self._disconnect()
 
     def _open_caches(self) -> None:
         """cache_from and cache_to: directories; other types are told of and left out."""
@@ -257,6 +260,7 @@ class Builder:
             if alias:
                 self.cache.alias(alias, stage.state.pieces[-1])
             return
+        self._expect_commands(stage)
         number = self._number()
         self.reporter.emit(StepBegan(number, title))
         began = time.monotonic()
@@ -275,6 +279,38 @@ class Builder:
         self.used[key] = piece
         stage.state.add(piece, key, linked)
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
+
+    def _expect_commands(self, stage: StageBuilder) -> None:
+        """The first step that is carried out: those after it will be, too, so let runner and network get ready."""
+        if self._ready is not None or not any(step.keyword == "RUN" for step in stage.steps):
+            return
+        with self._lock:
+            if self._ready is not None:
+                return
+            self._ready = threading.Thread(target=self._connect, args=(stage,))
+        self.runner.start()
+        self._ready.start()
+
+    def _connect(self, stage: StageBuilder) -> None:
+        quiet = all(step.flag("network") == "none" for step in stage.steps if step.keyword == "RUN")
+        if self.surroundings is not None and self.request.network == "default" and not quiet:
+            try:
+                os.close(self.surroundings.open_network())
+            except Exception:  # noqa: BLE001 (the step that needs it meets the same error and raises it)
+                return
+
+    def _leave_early(self) -> None:
+        try:
+            self._disconnect()
+        except Exception:  # noqa: BLE001 (the same is tried again at the end, and raised there)
+            return
+
+    def _disconnect(self) -> None:
+        """Give the network back; no command follows."""
+        if self._ready is not None and self._ready.ident is not None:
+            self._ready.join()
+        if self.surroundings is not None:
+            self.surroundings.close()
 
     def _number(self) -> int:
         with self._lock:

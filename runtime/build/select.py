@@ -47,13 +47,18 @@ def _plain(tree: Merged, source: str, ignore: Ignore | None) -> Iterator[Pick]:
     clean = posixpath.normpath("/" + source)
     if not has_wildcard(source):
         path = unescape(clean)
-        found = tree.resolve(path) or tree.lookup(split(os.fsencode(path)))
+        found = tree.resolve(path)
         if found is not None:
             yield Pick(posixpath.basename(path), found, excludes=ignore)
         return
     for at, found in _matches(tree, clean):
         resolved = tree.resolve(b"/".join(at)) if stat.S_ISLNK(found.info.st_mode) else found
-        yield Pick(os.fsdecode(at[-1]), resolved or found, excludes=ignore if found.dirs else None)
+        if resolved is None:
+            name = os.fsdecode(b"/".join(at))
+            raise BuildFault(
+                f"cannot copy {name!r}: it is a link to what is not there", "links are followed inside only"
+            )
+        yield Pick(os.fsdecode(at[-1]), resolved, excludes=ignore if resolved.dirs else None)
 
 
 def _matches(tree: Merged, pattern: str) -> list[tuple[tuple[bytes, ...], Found]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -220,7 +221,7 @@ def test_add_from_http_and_git(machine: Machine, tmp_path: Path) -> None:
         server.shutdown()
 
 
-def _serve(directory: Path) -> ThreadingHTTPServer:
+def _serve(directory: Path, address: str = "127.0.0.1") -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = directory / self.path.lstrip("/").partition("?")[0]
@@ -236,7 +237,7 @@ def _serve(directory: Path) -> ThreadingHTTPServer:
         def log_message(self, *_words: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((address, 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -323,3 +324,62 @@ def test_the_tar_of_a_layer_has_the_layers_digest(machine: Machine, tmp_path: Pa
         for chunk in tar_chunks(f"{machine.state}/images/{name}/diff"):
             digest.update(chunk)
         assert f"sha256:{digest.hexdigest()}" == diff_id
+
+
+def test_the_network_of_run_reaches_the_host_and_goes_away(machine: Machine, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "page").write_text("from the host\n")
+    server = _serve(served, "0.0.0.0")
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox:test\nRUN ip -o -4 addr > /addr && "
+        f"wget -q -O /page http://$(ip route | sed -n 's/default via \\([0-9.]*\\).*/\\1/p'):{server.server_port}/page\n"
+    )
+    before = machine.snapshot()
+    try:
+        built = machine.call("image", "build", "-t", "reached:1", str(tmp_path))
+    finally:
+        server.shutdown()
+    assert built.code == 0, built
+    eventually(lambda: not machine.leaks(before), 5, "clean machine")
+
+
+def test_an_ssh_agent_is_lent_to_run(machine: Machine, tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.sock")
+    agent = socket.socket(socket.AF_UNIX)
+    agent.bind(path)
+    agent.listen()
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox:test\nRUN --network=none --mount=type=ssh test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /p\n"
+        "RUN --network=none --mount=type=ssh,id=other,target=/a.sock,required=false test ! -e /a.sock\n"
+    )
+    try:
+        built = machine.call("image", "build", "--ssh", f"default={path}", str(tmp_path))
+        assert built.code == 0, built
+        none = machine.call("image", "build", "--ssh", "default=/no/such", str(tmp_path))
+        assert none.code == 1 and "/no/such" in none.stderr
+    finally:
+        agent.close()
+
+
+def test_foreign_files_stay_outside(machine: Machine, tmp_path: Path) -> None:
+    """Links of a context, of a stage and of a mount are resolved inside of it, whatever they say."""
+    secret = tmp_path / "secret"
+    secret.write_text("outside\n")
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "link").symlink_to(secret)
+    (context / "up").symlink_to("../secret")
+    for source in ("link", "up", "../secret"):
+        (context / "Dockerfile").write_text(f"FROM busybox:test\nCOPY {source} /x\n")
+        refused = machine.call("image", "build", str(context))
+        assert refused.code == 1 and f"cannot copy {source!r}: it is not in the build context" in refused.stderr, (
+            refused
+        )
+    (context / "Dockerfile").write_text(
+        f"FROM busybox:test AS a\nRUN --network=none ln -s {secret} /l && ln -s /../../../../../{secret} /m\nFROM busybox:test\n"
+        "RUN --network=none --mount=from=a,target=/a cat /a/l /a/m; true\nCOPY --from=a /l /n\nRUN --network=none cat /n; true\n"
+    )
+    built = machine.call("image", "build", str(context))
+    assert built.code == 1 and "cannot copy '/l'" in built.stderr, built
+    assert " outside" not in built.stderr, built
