@@ -9,6 +9,7 @@ from compose.cli.options import ANSI, PROGRESS, is_yes
 from compose.cli.timings import Timings
 from compose.errors import SpecError, UsageError
 from compose.events import Note
+from compose.settings import with_env_file
 from runtime.paths import Roots, project_run_dir, roots_from_env
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ class Session:
 
     def __init__(self, shared: Globals, environ: Mapping[str, str], timings: Timings | None = None) -> None:
         self.shared = shared
-        self.environ = environ
+        self.environ = environ = with_env_file(environ, shared)
         self.timings = timings or Timings()
         self.roots: Roots = roots_from_env(dict(environ))
         self._engine: LocalEngine | None = None

@@ -18,7 +18,7 @@ from compose.spec.check import (
     wrap,
     written,
 )
-from compose.spec.tree import BROKEN, Map, Override, Path, Reset, Seq
+from compose.spec.tree import BROKEN, NOTHING, Map, Override, Path, Reset, Seq
 
 
 def items_of(kind: Kind) -> Kind:
@@ -108,6 +108,9 @@ _PAIRS: Schema = any_of(
 )
 
 
+TAKES_NOTHING: set[Kind] = set()  # kinds for which no value means something
+
+
 def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: bool = False) -> Kind:
     """A mapping with known keys; ``x-`` keys are free.
 
@@ -127,11 +130,16 @@ def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: boo
                 else:
                     check.problem((*path, key), "unknown key", hint=suggest(key, tuple(fields)), key=True)
                 continue
-            kept = item is None and nullable
-            result.put(key, None if kept else wrap(kind, item, (*path, key), check), value.marks.get(key))
+            result.put(key, _value(kind, item, (*path, key), check, nullable), value.marks.get(key))
         return result
 
     return checked
+
+
+def _value(kind: Kind, item: Any, path: Path, check: Check, nullable: bool) -> Any:
+    if item is None and kind not in TAKES_NOTHING:
+        return None if nullable else NOTHING
+    return None if item is None and nullable else wrap(kind, item, path, check)
 
 
 def pairs(null: str | None, *, keep: bool = False) -> Kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
+from compose.spec.tree import Map, Report, Seq, dotted, locate
 
 SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 _NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
@@ -53,7 +53,7 @@ def complete(root: Map, name: str, report: Report, *, normalize: bool = True) ->
             if normalize:
                 _service(root, key, service, report)
         else:
-            _nothing(root, ("services", key), report)
+            report.without_value(root, ("services", key))
     for key in root["networks"]:
         network = root["networks"][key] = root["networks"][key] or Map()
         if isinstance(network, Map):
@@ -67,19 +67,10 @@ def complete(root: Map, name: str, report: Report, *, normalize: bool = True) ->
             _resource(root, section, key, item, name)
 
 
-def _nothing(root: Map, path: Path, report: Report) -> None:
-    report.problem(
-        f"{dotted(path)}: has no value",
-        hint="give it one, or remove the line",
-        where=locate(root, path, key=True),
-        path=path,
-    )
-
-
 def _drop_nulls(root: Map, name: str, service: Map, report: Report) -> None:
     for key in [key for key, value in service.items() if value is None]:
         if key not in _NULL_MEANS_NOTHING:
-            _nothing(root, ("services", name, key), report)
+            report.without_value(root, ("services", name, key))
         del service[key]
 
 
@@ -87,6 +78,11 @@ def _shape(service: Map) -> None:
     """What docker compose prints of every service, said or not."""
     service.setdefault("command", None)
     service.setdefault("entrypoint", None)
+    provider = service.get("provider")
+    options = provider.get("options") if isinstance(provider, Map) else None
+    if isinstance(options, Map):
+        for key, option in options.items():
+            options[key] = option if isinstance(option, Seq) else [option]
     deploy = service.get("deploy")
     if isinstance(deploy, Map):
         deploy.setdefault("placement", Map())

@@ -23,7 +23,7 @@ def apply_include(loader: Loader, layer: Map, directory: str, variables: Variabl
         return layer
     included = Map()
     for index, entry in enumerate(entries):
-        if isinstance(entry, Map) and entry.get("path") and not sweep(entry):
+        if isinstance(entry, Map) and entry.get("path") and not sweep(entry, loader.report):
             where = locate(entries, (index,))
             included = loader.merged(included, _load(loader, entry, directory, variables, chain, where))
     return loader.merged(included, layer)

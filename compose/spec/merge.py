@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from compose.spec.tree import BROKEN, Map, Mark, Override, Reset, Seq
+from compose.spec.tree import BROKEN, NOTHING, Map, Mark, Override, Reset, Seq
 
 Key = Callable[[Any], Hashable]
 
@@ -112,14 +112,19 @@ def _merge_maps(base: Map, over: Map, pattern: str) -> Map:
             result.pop(key, None)
         elif isinstance(value, Override):
             result.put(key, _clean(value.value, child), over.marks.get(key))
-        elif value is None and key in base and child not in _NULL_WINS and pattern not in _NULL_VALUES:
+        elif key in base and (value is NOTHING or (value is None and not _null_counts(child, pattern))):
             continue
-        elif base.get(key) is None or value is None:
+        elif base.get(key) is None or base[key] is NOTHING or value is None:
             result.put(key, _clean(value, child), over.marks.get(key))
         else:
             merged = _merge_values(base[key], value, child)
             result.put(key, merged, result.marks.get(key) if isinstance(value, Map) else over.marks.get(key))
     return result
+
+
+def _null_counts(child: str, pattern: str) -> bool:
+    """Whether ``null`` in an override replaces what is there."""
+    return child in _NULL_WINS or pattern in _NULL_VALUES
 
 
 def _merge_values(base: Any, over: Any, pattern: str) -> Any:

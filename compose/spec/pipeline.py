@@ -146,7 +146,7 @@ def load(
     if history:
         history.root = root
         root = history.note(merge_documents(Map(root.mark), root), root)
-    broken = sweep(root)
+    broken = sweep(root, report)
     defaults.drop_version(root, report)
     if switches.resolve_paths:
         loader.resolver(place.directory).tree(root)

@@ -30,8 +30,8 @@ def render_plain(plain: Mapping[str, Any], format: str = "yaml", *, escape: bool
     if format == "json":
         for name, service in document["services"].items():
             document["services"][name] = {key: value for key, value in service.items() if not key.startswith("x-")}
-            for rule in (service.get("develop") or {}).get("watch", ()):
-                rule.setdefault("exec", {"command": None})
+            watch = (service.get("develop") or {}).get("watch", [])
+            watch[:] = [dict(sorted({"exec": {"command": None}, **rule}.items())) for rule in watch]
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     for service in document["services"].values():
         for key in ("command", "entrypoint"):

@@ -8,7 +8,7 @@ from compose.spec import check as c
 from compose.spec import compound as m
 from compose.spec import shorts as s
 from compose.spec.check import Check, Kind
-from compose.spec.tree import BROKEN, NOWHERE, Map, Path, Seq
+from compose.spec.tree import BROKEN, Map, Path, Seq
 
 LABELS = m.pairs("")
 VARIABLES = m.pairs(None)
@@ -59,16 +59,21 @@ def _ssh(value: Any, path: Path, check: Check) -> Any:
     return result
 
 
+@c.written(lambda: {"type": ["string", "number", "boolean", "array"]})
 def _option(value: Any, path: Path, check: Check) -> Any:
-    """An option of a provider: scalars or lists of them; the canonical form is a list of text."""
-    result = Seq(getattr(value, "mark", NOWHERE))
-    for item in value if isinstance(value, Seq) else [value]:
-        if isinstance(item, (Map, Seq)) or item is None:
-            return check.wrong(path, "text, a number, true, false or a list of those", item)
-        result.append(c.scalar_text(item, path, check))
-    return result
+    """An option of a provider: a scalar or a list of them, as text; ``complete`` makes lists of all."""
+    if not isinstance(value, Seq):
+        return _option_word(value, path, check)
+    return _OPTION_LIST(value, path, check)
 
 
+def _option_word(value: Any, path: Path, check: Check) -> Any:
+    if isinstance(value, (Map, Seq)) or value is None:
+        return check.wrong(path, "text, a number, true, false or a list of those", value)
+    return c.scalar_text(value, path, check)
+
+
+_OPTION_LIST: Kind = m.items_of(_option_word)
 OPTIONS: Kind = m.dictionary(_option)
 ULIMITS = m.dictionary(s.ulimit)
 _BUILD: Kind = m.record(
@@ -178,20 +183,27 @@ DEPLOY = m.record(
         ),
     }
 )
-DEVELOP = m.record(
+_RULE: Kind = m.record(
     {
-        "watch": m.items_of(
-            m.record(
-                {
-                    "ignore": m.text_list,
-                    "include": m.text_list,
-                    "path": c.text,
-                    "action": c.choice("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
-                    "target": c.text,
-                    "exec": HOOK,
-                    "initial_sync": c.flag,
-                }
-            )
-        )
+        "ignore": m.text_list,
+        "include": m.text_list,
+        "path": c.text,
+        "action": c.choice("rebuild", "sync", "restart", "sync+restart", "sync+exec"),
+        "target": c.text,
+        "exec": HOOK,
+        "initial_sync": c.flag,
     }
 )
+
+
+@c.written(lambda: {**c.schema_of(_RULE), "required": ["path", "action"]})
+def _rule(value: Any, path: Path, check: Check) -> Any:
+    """What to do when something changes; ``exec: {command: null}``, as docker compose prints it, is no hook."""
+    result = _RULE(value, path, check)
+    hook = result.get("exec") if isinstance(result, Map) else None
+    if isinstance(hook, Map) and not any(hook.values()):
+        del result["exec"]
+    return result
+
+
+DEVELOP = m.record({"watch": m.items_of(_rule)})

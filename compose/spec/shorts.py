@@ -39,6 +39,9 @@ def words(value: Any, path: Path, check: Check) -> Any:
     return m.texts(value, path, check)
 
 
+m.TAKES_NOTHING.add(words)
+
+
 @c.written(lambda: c.any_of(c.STRING, c.STRINGS))
 def health_test(value: Any, path: Path, check: Check) -> Any:
     """A probe: text for the shell, or a list that begins with CMD, CMD-SHELL or NONE."""
@@ -47,8 +50,8 @@ def health_test(value: Any, path: Path, check: Check) -> Any:
         result.extend(["NONE"] if value == "NONE" else ["CMD-SHELL", value])
         return result
     result = m.texts(value, path, check)
-    if result is not BROKEN and (not result or result[0] not in ("CMD", "CMD-SHELL", "NONE")):
-        first = c.describe(result[0]) if result else "nothing"
+    if result is not BROKEN and result and result[0] not in ("CMD", "CMD-SHELL", "NONE"):
+        first = c.describe(result[0])
         return check.problem(path, f"expected a list that begins with CMD, CMD-SHELL or NONE, not {first}")
     return result
 

@@ -65,7 +65,9 @@ def _short_volume(text: str, path: Path, check: Check) -> Any:
     if not text or not all(fields[: 2 if len(fields) > 1 else 1]):
         return check.problem(path, f'expected source:target:options, not "{text}"', hint="a part is empty")
     if len(fields) == 1:
-        return short({"type": "volume", "target": clean_path(text), "volume": Map()})
+        shortest = len(text) < 3  # docker compose takes a short way for these, and prints less
+        more: dict[str, Any] = {} if shortest else {"volume": Map()}
+        return short({"type": "volume", "target": clean_path(text), **more})
     source, target, options = fields[0], fields[1], fields[2].split(",") if len(fields) == 3 else []
     bind = source[0] in "./~\\"
     result: dict[str, Any] = {"type": "bind" if bind else "volume", "source": source, "target": clean_path(target)}

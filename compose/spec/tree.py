@@ -78,16 +78,29 @@ class Broken:
 BROKEN = Broken()
 
 
-def sweep(node: Any, path: Path = ()) -> set[Path]:
-    """Take every BROKEN out of a tree, in place; gives the paths where one was."""
+class Nothing:
+    """Stands for a key without a value: an override with it keeps the base's; left alone it is a problem."""
+
+
+NOTHING = Nothing()
+
+
+def sweep(node: Any, report: Report | None = None, path: Path = (), root: Any = None) -> set[Path]:
+    """Take every BROKEN and NOTHING out of a tree, in place; gives the paths where one was.
+
+    ``report`` is told of keys without a value.
+    """
     found: set[Path] = set()
+    root = node if root is None else root
     if isinstance(node, Map):
         for key in list(node):
-            if node[key] is BROKEN:
+            if node[key] is NOTHING and report:
+                report.without_value(root, (*path, key))
+            if node[key] is BROKEN or node[key] is NOTHING:
                 found.add((*path, key))
                 del node[key]
             else:
-                found |= sweep(node[key], (*path, key))
+                found |= sweep(node[key], report, (*path, key), root)
     elif isinstance(node, Seq):
         padding = [node.mark] * (len(node) - len(node.marks))
         whole = [(item, mark) for item, mark in zip(node, node.marks + padding) if item is not BROKEN]
@@ -96,7 +109,7 @@ def sweep(node: Any, path: Path = ()) -> set[Path]:
             node[:] = [item for item, _ in whole]
             node.marks = [mark for _, mark in whole]
         for index, item in enumerate(node):
-            found |= sweep(item, (*path, index))
+            found |= sweep(item, report, (*path, index), root)
     return found
 
 
@@ -157,6 +170,12 @@ class Report:
 
     def problem(self, message: str, *, hint: str = "", where: str = "", path: Path = ()) -> None:
         self.problems.append(SpecError(message, hint=hint, where=where, path=dotted(path)))
+
+    def without_value(self, root: Any, path: Path) -> None:
+        """A key that stands there with nothing after it."""
+        where = locate(root, path, key=True)
+        hint = "give it one, or remove the line"
+        self.problem(f"{dotted(path)}: has no value", hint=hint, where=where, path=path)
 
     def warn(self, message: str, *, where: str = "") -> None:
         text = f"{where}: {message}" if where else message

@@ -82,6 +82,7 @@ class _Judge:
         self.references(path, service)
         self.mounts(path, service)
         self.limits(path, service)
+        self.repeated(path, service)
 
     def dependencies(self, path: Path, service: Map) -> None:
         services = self.root["services"]
@@ -148,10 +149,12 @@ class _Judge:
         self.fail(path, f'the {word} "{name}" is not defined', hint, key=key)
 
     def mounts(self, path: Path, service: Map) -> None:
-        targets = {volume.get("target") for _, volume in _indexed(service.get("volumes"))}
+        targets = {volume.get("target"): "volumes" for _, volume in _indexed(service.get("volumes"))}
         for index, item in enumerate(service.get("tmpfs") or ()):
-            if isinstance(item, str) and item.partition(":")[0] in targets:
-                self.fail((*path, "tmpfs", index), f'"{item.partition(":")[0]}" is mounted by volumes already')
+            target = item.partition(":")[0] if isinstance(item, str) else ""
+            if target in targets:
+                self.fail((*path, "tmpfs", index), f'"{target}" is mounted by {targets[target]} already')
+            targets.setdefault(target, "tmpfs")
         for index, volume in _indexed(service.get("volumes")):
             if volume.get("type") == "bind" and not volume.get("source"):
                 self.fail((*path, "volumes", index), "a bind mount needs a source")
@@ -179,9 +182,20 @@ class _Judge:
             ours, theirs = service.get(key), _at(service, *twin)
             if ours is not None and theirs is not None and ours != theirs:
                 self.fail((*path, key), f"is {ours}, but {'.'.join(twin)} is {theirs}", "keep one of the two")
+            elif ours and theirs is None and len(twin) > 2 and _at(service, *twin[:-1]):
+                text = f"stands beside {'.'.join(twin[:-1])}, which has none"
+                self.fail((*path, key), text, f"move it there as {twin[-1]}, or move those limits up here", key=True)
         memory, swap = service.get("mem_limit"), service.get("memswap_limit")
         if isinstance(memory, str) and isinstance(swap, str) and 0 < int(swap) < int(memory):
             self.fail((*path, "memswap_limit"), "is memory and swap together, and cannot be less than mem_limit")
+
+    def repeated(self, path: Path, service: Map) -> None:
+        """Lists whose items must differ; docker compose drops what is there twice in others, but not in these."""
+        for key in ("device_cgroup_rules", "external_links", "group_add", "security_opt", "volumes_from"):
+            items = service.get(key) or ()
+            for index, item in enumerate(items):
+                if item in items[:index]:
+                    self.fail((*path, key, index), f'"{item}" is there twice', "remove one of the two")
 
     def container_name(self, name: str, service: Map, names: dict[str, str]) -> None:
         wanted = service.get("container_name")

@@ -1,9 +1,11 @@
-"""The canonical form against recorded answers of docker compose 2.40 (`config --format json`), one file per case."""
+"""The canonical form against recorded answers of docker compose 2.40 (`config --format json`), one file per case.
+
+``answers/known`` has the shapes of well-known projects, ``answers`` what single rules do.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,50 +16,45 @@ from compose.spec.desire import plain_project
 from compose.spec.pipeline import LENIENT, load
 from compose.spec.render import render_config
 
-from .loading import ENVIRON, options_of, project
+from .loading import options_of
+from .recorded import HERE, Case, differences
 
-ANSWERS = sorted(Path(__file__).with_name("answers").glob("*.txt"))
-_SECTION = re.compile(r"^-- (\S+) --\n", re.MULTILINE)
-
-
-def unpack(answer: Path, directory: Path) -> tuple[list[str], Any]:
-    """Write the case's files; gives the Compose files in order and the expected JSON."""
-    _, *parts = _SECTION.split(answer.read_text())
-    files = dict(zip(parts[::2], parts[1::2]))
-    expected = json.loads(files.pop("expected.json").replace("{DIR}", str(directory)))
-    for name, text in files.items():
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return sorted(name for name in files if re.fullmatch(r"f\d\.yaml", name)), expected
+ANSWERS = sorted(HERE.rglob("*.txt"))
+each = pytest.mark.parametrize("answer", ANSWERS, ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda path: path.stem)
+def plain_of(case: Case) -> dict[str, Any]:
+    options = options_of(case.directory, *case.files, profiles=case.profiles)
+    environ = {"PWD": str(case.directory), **case.environ}
+    return plain_project(load(options, environ, LENIENT))
+
+
+@each
 def test_same_as_docker_compose(answer: Path, tmp_path: Path) -> None:
-    directory = tmp_path / answer.stem.replace("-", "_")
-    directory.mkdir()
-    files, expected = unpack(answer, directory)
-    loaded = load(options_of(directory, *files), ENVIRON, LENIENT)
-    ours = project_from_plain(plain_project(loaded))
-    assert json.loads(render_config(ours, "json")) == expected
+    case = Case(answer, tmp_path)
+    ours = project_from_plain(plain_of(case))
+    assert differences(case.expected, json.loads(render_config(ours, "json"))) == []
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda path: path.stem)
+@each
 def test_the_models_accept_what_the_tables_made(answer: Path, tmp_path: Path) -> None:
-    files, _ = unpack(answer, tmp_path)
-    plain = plain_project(load(options_of(tmp_path, *files, project_name="p"), ENVIRON, LENIENT))
+    plain = plain_of(Case(answer, tmp_path))
     for service in plain["services"].values():
         service["extensions"] = {key: service.pop(key) for key in list(service) if key.startswith("x-")}
-    assert Project.model_validate(plain).name == "p"
+    assert Project.model_validate(plain).name
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda path: path.stem)
-def test_what_config_prints_loads_again_to_the_same(answer: Path, tmp_path: Path) -> None:
-    directory = tmp_path / answer.stem.replace("-", "_")
-    directory.mkdir()
-    files, _ = unpack(answer, directory)
-    loaded = load(options_of(directory, *files), ENVIRON, LENIENT)
-    first = project_from_plain(plain_project(loaded))
-    second = project(directory, render_config(first))
-    assert render_config(second) == render_config(first)
+@each
+@pytest.mark.parametrize("format", ["yaml", "json"])
+def test_what_config_prints_loads_again_to_the_same(answer: Path, format: str, tmp_path: Path) -> None:
+    case = Case(answer, tmp_path)
+    first = project_from_plain(plain_of(case))
+    (case.directory / "again.yaml").write_text(render_config(first, format))
+    case.files, case.profiles = ["again.yaml"], ("*",)
+    second = project_from_plain(plain_of(case))
+    assert render_config(second, format) == render_config(first, format)
     assert second.hashes == first.hashes
+
+
+def test_there_are_enough_well_known_projects() -> None:
+    assert len([answer for answer in ANSWERS if answer.parent.name == "known"]) >= 40

@@ -12,7 +12,8 @@ from compose.spec import schema
 from compose.spec.check import STRING, schema_of
 from compose.spec.schema import json_schema
 
-from .test_spec_answers import ANSWERS, unpack
+from .recorded import Case
+from .test_spec_answers import ANSWERS
 
 jsonschema: Any = pytest.importorskip("jsonschema", reason="jsonschema is not installed: run make install")
 WHOLE = json_schema()
@@ -51,8 +52,8 @@ def test_every_kind_says_what_it_accepts() -> None:
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda path: path.stem)
 def test_it_accepts_what_loads(answer: Path, tmp_path: Path) -> None:
-    names, _ = unpack(answer, tmp_path)
-    for document in yaml.load_all((tmp_path / names[0]).read_text(), _Loader):
+    case = Case(answer, tmp_path)
+    for document in yaml.load_all((case.directory / case.files[0]).read_text(), _Loader):
         errors = [f"{list(error.path)}: {error.message}" for error in VALIDATOR.iter_errors(document or {})]
         assert errors == []
 
