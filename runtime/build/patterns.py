@@ -109,18 +109,19 @@ class Ignore:
         while text.startswith("/"):
             text = text[1:]
         if text and text != "..":
-            self.rules.append((keep, re.compile(glob_regex(text, deep=True), re.DOTALL), text))
+            below = re.compile(
+                f"(?:{glob_regex(text, deep=True)})(?:/.*)?", re.DOTALL
+            )  # what matches, and all below it
+            self.rules.append((keep, below, text))
 
     def __bool__(self) -> bool:
         return bool(self.rules)
 
     def ignores(self, path: str) -> bool:
         """Whether a path (relative, without leading slash) is left out."""
-        parents = path.split("/")
-        candidates = ["/".join(parents[: depth + 1]) for depth in range(len(parents))]
         ignored = False
         for keep, pattern, _text in self.rules:
-            if keep == ignored and any(pattern.fullmatch(candidate) for candidate in candidates):
+            if keep == ignored and pattern.fullmatch(path):
                 ignored = not keep
         return ignored
 
