@@ -1,4 +1,4 @@
-"""``build``, and the builds that ``up`` needs before it looks at the world."""
+"""``build``; what ``up`` builds is in its plan (compose/plan/images.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from compose.engine.building import BuildOptions
     from compose.events import Reporter
-    from compose.plan.desired import Desired, DesiredService
+    from compose.plan.desired import Desired
     from netplan.store import Store
     from runtime.paths import Roots
 
@@ -76,54 +76,3 @@ def _tag(roots: Roots, image: str, names: tuple[str, ...]) -> None:
 
     for name in names:
         tag(roots, image, name)
-
-
-def needed_services(desired: Desired, name: str, alone: bool) -> tuple[str, ...]:
-    """A service and those it depends on; ``alone``: only itself."""
-    from compose.plan.select import select_services
-
-    return tuple(select_services(desired, (name,), dependencies=not alone))
-
-
-def builder_for_up(
-    roots: Roots,
-    desired: Desired,
-    environ: Mapping[str, str],
-    *,
-    force: bool,
-    quiet: bool,
-    store: Callable[[], Store],
-) -> Callable[[tuple[str, ...], Reporter], None]:
-    """What ``up`` calls before it looks: builds what is missing of the services it is given.
-
-    ``force``: build all of them (``--build``).
-    """
-
-    def make(names: tuple[str, ...], reporter: Reporter) -> None:
-        from compose.engine.building import BuildOptions, is_buildable
-
-        wanted = tuple(name for name in names if is_buildable(desired.service(name)))
-        chosen = select(desired, wanted) if wanted else []
-        needed = chosen if force else missing(roots, desired, chosen)
-        if needed:
-            build(roots, desired, needed, BuildOptions(quiet=quiet), reporter, environ, store=store)
-
-    return make
-
-
-def missing(roots: Roots, desired: Desired, names: list[str]) -> list[str]:
-    """Those whose image is not in the store, or is to be built each time (``pull_policy: build``)."""
-    return [name for name in names if _is_missing(roots, desired.service(name))]
-
-
-def _is_missing(roots: Roots, service: DesiredService) -> bool:
-    from runtime.errors import NotFound
-    from runtime.images.store import resolve
-
-    if service.config.get("pull_policy") == "build":
-        return True
-    try:
-        resolve(roots, service.image)
-    except NotFound:
-        return True
-    return False

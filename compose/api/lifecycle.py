@@ -5,7 +5,7 @@ from __future__ import annotations
 from compose.api.common import Outcome, execute
 from compose.api.down import DownOptions, down_intent
 from compose.api.lock import ProjectLock
-from compose.api.up import UpOptions, create_intent, plan_start, scale_intent, up_intent
+from compose.api.up import UpOptions, create_intent, images_of, plan_start, scale_intent, up_intent
 from compose.errors import UsageError
 from compose.plan import lifecycle
 from compose.plan.down import plan_down
@@ -133,7 +133,8 @@ def plan_for(
         if command == "start":
             return plan_start(desired, observed, options)
         intents = {"up": up_intent, "create": create_intent, "scale": scale_intent}
-        return reconcile(desired, observed, intents[command](options))
+        images = images_of(desired, observed, options)
+        return reconcile(desired, observed, intents[command](options), images)
     _project, observed = _look(engine, desired, options)
     if isinstance(options, DownOptions):
         return plan_down(desired, observed, down_intent(options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compose.api.common import Outcome, execute
 from compose.api.lock import ProjectLock
+from compose.api.up import UpOptions, images_of
 from compose.execute.executor import new_ident
 from compose.plan.intent import Intent, OneOff
 from compose.plan.reconcile import reconcile
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from compose.engine.protocol import Engine
     from compose.events import Reporter
     from compose.plan.desired import Desired, DesiredService
+    from compose.plan.intent import ImageIntent
+    from compose.plan.observed import Observed
     from compose.plan.plan import Plan
 
 
@@ -38,6 +41,9 @@ class RunOptions:
     timeout: float | None = None
     workers: int = 0
     lock: str = ""
+    pull: str = ""
+    build: bool = False
+    quiet_build: bool = False
 
 
 @record
@@ -53,13 +59,26 @@ def run_oneoff(engine: Engine, desired: Desired, options: RunOptions, reporter: 
     """Bring up what the service depends on, then create and connect a one-off container. Raises ComposeError."""
     ident = new_ident()
     with ProjectLock(options.lock, desired.project, reporter):
-        plan = plan_run(engine, desired, options, ident)
+        observed = engine.observe(desired.project, desired)
+        images = _images(desired, observed, options)
+        if images is not None:
+            from compose.api.images import bring_images
+
+            observed = bring_images(engine, desired, observed, images, reporter, options.workers)
+        plan = _plan(desired, observed, options, ident)
         results = execute(engine, plan, reporter, options.workers)
     return RunResult(ident, _name(desired, options, ident), Outcome(plan, results))
 
 
 def plan_run(engine: Engine, desired: Desired, options: RunOptions, ident: str) -> Plan:
     """The plan of ``run`` with this id; all but the start of the one-off itself."""
+    observed = engine.observe(desired.project, desired)
+    return _plan(desired, observed, options, ident, _images(desired, observed, options))
+
+
+def _plan(
+    desired: Desired, observed: Observed, options: RunOptions, ident: str, images: ImageIntent | None = None
+) -> Plan:
     desired = _with_ports(desired, options)
     oneoff = OneOff(
         options.service, ident, _name(desired, options, ident), _overrides(options), aliases=options.use_aliases
@@ -71,7 +90,16 @@ def plan_run(engine: Engine, desired: Desired, options: RunOptions, ident: str) 
         timeout=options.timeout,
         oneoff=oneoff,
     )
-    return reconcile(desired, engine.observe(desired.project, desired), intent)
+    return reconcile(desired, observed, intent, images)
+
+
+def _images(desired: Desired, observed: Observed, options: RunOptions) -> ImageIntent | None:
+    """What is asked of the images of the service and of what it depends on."""
+    names = (options.service,)
+    asked = UpOptions(
+        names, no_deps=options.no_deps, pull=options.pull, build=options.build, quiet_build=options.quiet_build
+    )
+    return images_of(desired, observed, asked)
 
 
 def _name(desired: Desired, options: RunOptions, ident: str) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from compose.engine.protocol import Engine
     from compose.events import Reporter
     from compose.execute.executor import Executor
-    from compose.plan.desired import Desired
+    from compose.plan.desired import Desired, DesiredService
+    from compose.plan.intent import ImageIntent
     from compose.plan.observed import Observed
     from compose.plan.plan import Plan
 
@@ -28,7 +29,7 @@ class UpOptions:
     """Options of ``up``; ``create``, ``scale`` and ``start`` use some of them.
 
     ``lock``: path of the project's lock file, empty for none. ``workers``: threads, 0 for the default (``--parallel``).
-    ``timeout`` seconds for stops; ``wait_timeout`` seconds for ``wait``.
+    ``timeout`` seconds for stops; ``wait_timeout`` seconds for ``wait``. ``pull``: a policy over the file's.
     """
 
     services: tuple[str, ...] = ()
@@ -47,7 +48,10 @@ class UpOptions:
     show_values: bool = False
     workers: int = 0
     lock: str = ""
-    build: Callable[[tuple[str, ...], Reporter], None] | None = None  # makes the images that services lack
+    pull: str = ""
+    build: bool = False
+    no_build: bool = False
+    quiet_build: bool = False
 
 
 def up(
@@ -160,9 +164,23 @@ def _check(options: UpOptions) -> None:
             raise UsageError(f"cannot scale {name} to {count}: the number must be 0 or more")
 
 
-def _selected(desired: Desired, intent: Intent) -> tuple[str, ...]:
-    """The services that are to run."""
-    return tuple(select_services(desired, intent.services, dependencies=not intent.no_deps))
+def images_of(desired: Desired, observed: Observed, options: UpOptions) -> ImageIntent | None:
+    """What is asked of images; None when all are there, so that the planner for them need not be imported."""
+    plain = not options.build and options.pull in ("", "policy", "never", "missing", "if_not_present")
+    if plain:
+        have = {image.reference for image in observed.images}
+        services = desired.services
+        if all(one.image in have and not one.config.get("pull_policy") and not _mounts_images(one) for one in services):
+            return None
+    from compose.api.images import ImageOptions, image_intent
+    from compose.plan.intent import BuildOptions
+
+    asked = ImageOptions(options.pull, options.build, options.no_build, BuildOptions(quiet=options.quiet_build))
+    return image_intent(options.services, options.no_deps, asked)
+
+
+def _mounts_images(service: DesiredService) -> bool:
+    return any(mount.get("type") == "image" for mount in service.config.get("volumes") or ())
 
 
 def _converge(
@@ -175,26 +193,31 @@ def _converge(
 ) -> Outcome:
     with ProjectLock(options.lock, desired.project, reporter):
         engine.settle(desired.project)
-        if options.build is not None:
-            options.build(_selected(desired, intent), reporter)
-        return _reach(engine, desired, intent, reporter, options.workers, begun)
+        observed = engine.observe(desired.project, desired)
+        images = images_of(desired, observed, options)
+        if images is not None:
+            from compose.api.images import bring_images
+
+            observed = bring_images(engine, desired, observed, images, reporter, options.workers)
+        return _reach(engine, desired, observed, intent, reporter, options.workers, begun)
 
 
 def _reach(
     engine: Engine,
     desired: Desired,
+    observed: Observed,
     intent: Intent,
     reporter: Reporter,
     workers: int,
     begun: Callable[[Executor], None] | None,
 ) -> Outcome:
-    """Look, plan, do. Once more when a provider said something new, for those that were there already."""
-    observed = engine.observe(desired.project, desired)
+    """Plan and do. Once more when a provider said something new, for those that were there already."""
     plan = reconcile(desired, observed, intent)
     results = execute(engine, plan, reporter, workers, begun)
     outcome = Outcome(plan, results, members(plan, results, observed))
     asked = any(isinstance(step.action, StartProvider) for step in plan.steps)
     if not asked or engine.provided(desired.project) == observed.provided:
         return outcome
-    again = _reach(engine, desired, replace(intent, providers=False), reporter, workers, begun)
+    observed = engine.observe(desired.project, desired)
+    again = _reach(engine, desired, observed, replace(intent, providers=False), reporter, workers, begun)
     return again if again.plan.steps else outcome

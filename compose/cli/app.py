@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from compose.cli.declare import building, converge, files, look, tell
+from compose.cli.declare import building, converge, files, look, registry, tell
 from compose.cli.declare.shared import shared
 from compose.cli.options import Globals, Parsed, merge_globals
 from compose.cli.refused import REFUSED
@@ -45,11 +45,14 @@ COMMANDS: dict[str, Declaration] = {
             building.build,
             building.commit,
             tell.why,
+            *(registry.pull, registry.push, registry.login, registry.logout),
             *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
         )
     },
     "image ls": look.image_ls,
     "image build": building.image_build,
+    "image pull": registry.image_pull,
+    "image push": registry.image_push,
     "image load": look.image_load,
     "image import": look.image_import,
     "image rm": look.image_rm,

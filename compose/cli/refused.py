@@ -6,7 +6,5 @@ REFUSED = {
     "alpha": "its experiments have become commands of their own: scale, watch, up --dry-run",
     "bridge": "it needs docker's transformer images",
     "publish": "share the Compose file itself; pycompose reads no file from a registry",
-    "pull": "load images from an archive: pycompose load -i FILE",
-    "push": "",
     "watch": "",
 }

@@ -244,6 +244,7 @@ class Reporting:
         self.unchanged = 0
 
         session.engine.note = self.note
+        session.engine.tell = self.emit
 
     def __enter__(self) -> Reporting:
         return self

@@ -123,9 +123,17 @@ def build_image(
         raise EngineError(fault.message, hint=fault.hint) from fault
 
 
-def puller(_roots: Roots) -> Callable[[str], Image] | None:
-    """What fetches base images from registries."""
-    return None
+def puller(roots: Roots) -> Callable[[str], Image]:
+    """What fetches base images from registries; the built-in one is here already."""
+
+    def fetch(reference: str) -> Image:
+        from runtime.images.builtin import is_builtin
+        from runtime.images.registry.pull import pull
+        from runtime.images.store import resolve
+
+        return resolve(roots, reference) if is_builtin(reference) else pull(roots, reference).image
+
+    return fetch
 
 
 def _opener(roots: Roots) -> Callable[[], Store]:

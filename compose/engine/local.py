@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from compose.engine.joining import Joiner
+    from compose.events import Event
     from compose.journal import Entry
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
+    from compose.plan.intent import BuildOptions
     from compose.plan.observed import Observed
     from netplan.store import Store
 
@@ -70,6 +72,7 @@ class LocalEngine:
         self.removed = False
         self.note: Callable[[str], None] = lambda _text: None  # where remarks to the user go
         self.hook_output: Callable[[str, str, bytes], None] = lambda _name, _service, _line: None
+        self.tell: Callable[[Event], None] = lambda _event: None  # where progress inside of steps goes
         self._store: Store | None = None
         self._joiner: Joiner | None = None
 
@@ -175,6 +178,8 @@ class LocalEngine:
 
         remove_volume(self.roots, name)
 
+    # -- images
+
     @told
     def remove_image(self, reference: str) -> None:
         from runtime.images.store import remove_image
@@ -202,6 +207,23 @@ class LocalEngine:
         from compose.engine.providers import provided
 
         return provided(self.roots, project)
+
+    def pull_image(self, reference: str, platform: str = "") -> None:
+        from compose.engine.images import pull_image
+
+        pull_image(self, reference, platform)
+
+    @told
+    def build_image(self, desired: Desired, service: DesiredService, options: BuildOptions) -> None:
+        from compose.engine.images import build_image
+
+        build_image(self, desired, service, options)
+
+    @told
+    def push_image(self, reference: str, compression: str = "gzip") -> None:
+        from compose.engine.images import push_image
+
+        push_image(self, reference, compression)
 
     # -- containers
 

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from compose.plan.desired import Desired
+    from compose.plan.desired import Desired, DesiredService
     from netplan.spec import Endpoint
     from netplan.store import Store
     from runtime.container import Container
@@ -179,11 +179,23 @@ def _images(roots: Roots, desired: Desired | None) -> tuple[ObservedImage, ...]:
 
     found: dict[str, ObservedImage] = {}
     for service in desired.services:
-        for reference in (service.image, *hook_images(service)):
-            if reference and reference not in found:
-                try:
-                    image = images.resolve(roots, reference)
-                except NotFound:
-                    continue
-                found[reference] = ObservedImage(reference, image.digest, image.config)
+        mounts = service.config.get("volumes") or ()
+        mounted = [mount["source"] for mount in mounts if mount.get("type") == "image" and mount.get("source")]
+        for reference in (service.image, *hook_images(service), *mounted):
+            if not reference or reference in found:
+                continue
+            try:
+                image = images.resolve(roots, reference)
+            except NotFound:
+                continue
+            found[reference] = ObservedImage(reference, image.digest, image.config, _age(roots, service, reference))
     return tuple(found.values())
+
+
+def _age(roots: Roots, service: DesiredService, reference: str) -> float:
+    """When the image was last pulled, where a policy of the service asks for that."""
+    if not str(service.config.get("pull_policy") or "").startswith(("daily", "weekly", "every_")):
+        return 0.0
+    from compose.engine.images import tagged_at
+
+    return tagged_at(roots, reference)

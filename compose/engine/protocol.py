@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from compose.journal import Entry
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
+    from compose.plan.intent import BuildOptions
     from compose.plan.observed import Observed
 
     class Engine(Protocol):
@@ -60,6 +61,19 @@ if TYPE_CHECKING:
 
         def provided(self, project: str) -> Mapping[str, Mapping[str, str]]:
             """The variables that each of the project's provider services gave the last time, as containers see them."""
+            ...
+
+        # images; what is done is told by events of StepProgress
+        def pull_image(self, reference: str, platform: str = "") -> None:
+            """Bring an image from its registry, whatever the store has; nothing is loaded when that is up to date."""
+            ...
+
+        def build_image(self, desired: Desired, service: DesiredService, options: BuildOptions) -> None:
+            """Build the service's image and give it its names."""
+            ...
+
+        def push_image(self, reference: str, compression: str = "gzip") -> None:
+            """Send an image to the registry that its name says."""
             ...
 
         # containers; ``ident`` is 64 hex digits

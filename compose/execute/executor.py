@@ -274,8 +274,9 @@ class _Run:
         except BaseException as caught:  # noqa: BLE001 - the error of a step is a result, whatever it is
             error = caught
         detail = WAITED.get(action.condition, "") if isinstance(action, WaitFor) else ""
-        if error is not None and isinstance(action, WaitFor) and not action.required:
-            self._emit(Note(f"{action.title} is not required: {error}", "warning"))
+        if error is not None and not getattr(action, "required", True):
+            told = f"{action.title} is not required: {error}" if isinstance(action, WaitFor) else str(error)
+            self._emit(Note(told, "warning"))
             error, detail = None, "not required"
         seconds = time.monotonic() - began
         text = str(error) or type(error).__name__ if error is not None else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compose.plan.actions import (
     AdoptContainer,
+    BuildImage,
     Connect,
     CreateContainer,
     Created,
@@ -16,6 +17,8 @@ from compose.plan.actions import (
     PrepareContainer,
     PreStart,
     PreStop,
+    PullImage,
+    PushImage,
     RemoveContainer,
     RemoveImage,
     RemoveNetwork,
@@ -91,6 +94,12 @@ def perform(number: int, action: Action, context: Context) -> None:
             engine.remove_volume(name)
         case RemoveImage(reference):
             engine.remove_image(reference)
+        case PullImage(image, platform):
+            engine.pull_image(image, platform)
+        case BuildImage(_image, service, options):
+            engine.build_image(context.desired, context.service(service), options)
+        case PushImage(image, _required, compression):
+            engine.push_image(image, compression)
         case CreateContainer():
             _create(number, action, context)
         case Connect(_title, target, service, network, aliases, hook):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
+    from compose.plan.intent import BuildOptions
+
 
 @record
 class Existing:
@@ -79,6 +81,43 @@ class RemoveImage:
     title: str
     kind = "image"
     verb = "remove"
+
+
+@record
+class PullImage:
+    """Bring the image ``title`` (as the file writes it) from its registry; up to date is well.
+
+    ``platform``: another than this machine's, or empty. Without ``required`` a failure is only told: there is an older
+    image, or it can be built.
+    """
+
+    title: str
+    platform: str = ""
+    required: bool = True
+    kind = "image"
+    verb = "pull"
+
+
+@record
+class BuildImage:
+    """Build the image ``title`` from the build section of ``service``."""
+
+    title: str
+    service: str
+    options: BuildOptions
+    kind = "image"
+    verb = "build"
+
+
+@record
+class PushImage:
+    """Send the image ``title`` to its registry; ``compression`` of layers that it does not have: gzip or zstd."""
+
+    title: str
+    required: bool = True
+    compression: str = "gzip"
+    kind = "image"
+    verb = "push"
 
 
 @record
@@ -279,6 +318,9 @@ ACTIONS = (
     CreateVolume,
     RemoveVolume,
     RemoveImage,
+    PullImage,
+    BuildImage,
+    PushImage,
     CreateContainer,
     PrepareContainer,
     AdoptContainer,
@@ -308,6 +350,9 @@ if TYPE_CHECKING:
         | CreateVolume
         | RemoveVolume
         | RemoveImage
+        | PullImage
+        | BuildImage
+        | PushImage
         | CreateContainer
         | PrepareContainer
         | AdoptContainer

@@ -43,7 +43,8 @@ def check_images(services: Sequence[DesiredService], observed: Observed) -> list
     return [
         (
             f"cannot find image {image!r}, wanted by {', '.join(names)}",
-            f"add it with: pycompose import FILE {image}, or pycompose load -i FILE; list them: pycompose image ls",
+            "pycompose pull brings it from its registry, pycompose load -i FILE from an archive; `image: host` needs "
+            "nothing; pycompose image ls lists what there is",
         )
         for image, names in wanted.items()
     ]
@@ -95,6 +96,8 @@ def has_healthcheck(service: DesiredService, image: ObservedImage | None) -> boo
     test = own.get("test") or ()
     if own.get("disable") or list(test[:1]) == ["NONE"]:
         return False
+    if image is not None and not image.digest:
+        return True  # it is not there yet, so that nobody knows
     inherited = ((image.config.get("Healthcheck") if image else None) or {}).get("Test") or ()
     return bool(test) or bool(inherited and list(inherited[:1]) != ["NONE"])
 

@@ -26,7 +26,7 @@ from compose.plan.providers import is_provided
 from compose.plan.select import shared_services, volume_mounts
 from compose.plan.waits import Gate
 from compose.plan.world import final_name, is_live, replaced_prefix, short_name, temporary_name, title
-from compose.record import record
+from compose.record import EMPTY, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ if TYPE_CHECKING:
 
 @record
 class Ready:
-    """Per key of a network or volume, the step after which it is there (0: already)."""
+    """Per key of a network or volume, and per image, the step after which it is there (0: already)."""
 
     networks: dict[str, int]
     volumes: dict[str, int]
+    images: Mapping[str, int] = EMPTY
 
 
 class Writer:
@@ -173,6 +174,7 @@ class Writer:
         needed = [
             *after,
             self.vacated.get(name, 0),
+            self.ready.images.get(service.image, 0),
             *(self.ready.volumes.get(key, 0) for key, _target in volume_mounts(service)),
         ]
         needed += [step for other in shared_services(service) for step in self.gate.started_steps(other)]

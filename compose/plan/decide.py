@@ -163,7 +163,7 @@ class Decisions:
 
     def _difference(self, service: DesiredService, container: ObservedContainer) -> tuple[str, tuple[str, ...]]:
         image = self.images.get(service.image)
-        if image is not None and container.image and image.digest != container.image:
+        if image is not None and image.digest and container.image and image.digest != container.image:
             return f"image changed: {_digest(container.image)} → {_digest(image.digest)}", ()
         if container.config_hash != service.config_hash:
             return self._config_difference(service, container)

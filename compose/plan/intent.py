@@ -50,6 +50,42 @@ class Intent:
 
 
 @record
+class BuildOptions:
+    """What a build step is to do beyond what the file says.
+
+    ``pull``: ask the registries for the base images anew. ``args`` go over the file's; ``ssh`` as ``--ssh``;
+    ``memory``: limit of RUN in bytes, 0 for none. ``quiet``: no output of steps.
+    """
+
+    pull: bool = False
+    no_cache: bool = False
+    args: Mapping[str, str] = EMPTY
+    ssh: tuple[str, ...] = ()
+    memory: int = 0
+    quiet: bool = False
+
+
+@record
+class ImageIntent:
+    """Which images are wanted, and how fresh.
+
+    ``services`` and ``no_deps`` as in Intent. ``pull``: a policy over the file's
+    (``--pull``), empty for the file's. ``build``: build whatever has a build section; ``no_build``: nothing. ``now``:
+    seconds since the epoch, for policies with an age. ``first_look``: a pull that fails may still be made up for by a
+    build, after another look.
+    """
+
+    services: tuple[str, ...] = ()
+    no_deps: bool = False
+    pull: str = ""
+    build: bool = False
+    no_build: bool = False
+    now: float = 0.0
+    first_look: bool = True
+    options: BuildOptions = BuildOptions()  # noqa: RUF009 -- a record does not change
+
+
+@record
 class DownIntent:
     """What ``down`` wants. ``services`` empty: the whole project with its networks."""
 

@@ -79,11 +79,15 @@ class ObservedVolume:
 
 @record
 class ObservedImage:
-    """An image in the store: ``digest`` of its config, and its config object (OCI image-spec)."""
+    """An image in the store: ``digest`` of its config, and its config object (OCI image-spec).
+
+    ``tagged``: when its name was last given to it or confirmed, seconds since the epoch; 0 where nobody asks.
+    """
 
     reference: str
     digest: str
     config: Mapping[str, Any] = EMPTY
+    tagged: float = 0.0
 
 
 @record

@@ -12,19 +12,27 @@ from compose.plan.providers import with_all_values
 from compose.plan.select import check_names as check_service_names
 from compose.plan.select import closure, select_services
 from compose.plan.world import is_live, short_name
+from compose.record import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from compose.plan.desired import Desired, DesiredService
-    from compose.plan.intent import Intent
+    from compose.plan.intent import ImageIntent, Intent
     from compose.plan.observed import Observed, ObservedContainer
     from compose.plan.plan import Plan
 
 
-def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
-    """The plan that brings what is to what should be. Raises PlanError or UsageError before anything is touched."""
+def reconcile(desired: Desired, observed: Observed, intent: Intent, images: ImageIntent | None = None) -> Plan:
+    """The plan that brings what is to what should be. Raises PlanError or UsageError before anything is touched.
+
+    ``images``: what is to be shown of images that are not there yet; a command that acts brings them before it looks.
+    """
+    builder = PlanBuilder()
+    brought: Mapping[str, int] = EMPTY
+    if images is not None:
+        observed, brought = foresee_images(builder, desired, observed, images)
     asked = desired
     desired = with_all_values(desired, observed.provided)
     selected = _selected(desired, intent)
@@ -33,7 +41,6 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
     decisions = Decisions(desired, observed, intent, selected, remade)
     _check(desired, observed, intent, selected, services, decisions)
 
-    builder = PlanBuilder()
     writer = Writer(builder, desired, observed, intent, decisions)
     writer.release(observed.lost)
     for container in decisions.spoiled:
@@ -49,6 +56,7 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
     writer.ready = Ready(
         plan_networks(builder, desired, services, observed, emptied),
         plan_volumes(builder, desired, services, observed),
+        brought,
     )
     for name in desired.order:
         if name in decisions.selected or _is_restarted(decisions, name):
@@ -58,6 +66,20 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent) -> Plan:
     if intent.wait:
         writer.gate.wait_for_all(selected)
     return builder.build(desired.project, asked)
+
+
+def foresee_images(
+    builder: PlanBuilder, desired: Desired, observed: Observed, intent: ImageIntent
+) -> tuple[Observed, Mapping[str, int]]:
+    """Write the steps that bring images; what will be observed then, and image → step."""
+    from compose.plan.images import write_images
+    from compose.plan.observed import ObservedImage
+    from compose.record import replace
+
+    steps = write_images(builder, desired, observed, intent).steps
+    have = {image.reference for image in observed.images}
+    coming = tuple(ObservedImage(reference, "") for reference in steps if reference not in have)
+    return replace(observed, images=(*observed.images, *coming)), steps
 
 
 def orphans(desired: Desired, observed: Observed) -> list[ObservedContainer]:

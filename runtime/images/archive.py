@@ -89,7 +89,7 @@ def _find(members: Members) -> Iterator[Found]:
 def _add(staging: Staging, found: Found) -> list[Image]:
     config = _object(found.config, "image configuration")
     check_config(config)
-    diff_ids = _diff_ids(config, len(found.layers))
+    diff_ids = diff_ids_of(config, len(found.layers))
     layers: list[Layer] = []
     for blob, diff_id in zip(found.layers, diff_ids):
         layers.append(staging.add_layer(decompress(blob.chunks()), tuple(layers), diff_id))
@@ -100,7 +100,8 @@ def _add(staging: Staging, found: Found) -> list[Image]:
     return named or [image]
 
 
-def _diff_ids(config: Plain, count: int) -> list[str]:
+def diff_ids_of(config: Plain, count: int) -> list[str]:
+    """The layer ids of a configuration, lowest first. Raises BadArchive unless there are ``count`` good ones."""
     rootfs = config.get("rootfs")
     if not isinstance(rootfs, dict) or rootfs.get("type") != "layers" or not isinstance(rootfs.get("diff_ids"), list):
         raise BadArchive("cannot load archive: an image configuration has no list of layers")

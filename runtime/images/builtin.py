@@ -31,6 +31,13 @@ _WATCHED = (  # a change of one of these is another state of the host
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
+def is_builtin(reference: str) -> bool:
+    """Whether the name is the built-in image's, in any spelling."""
+    from runtime.images.reference import normalise
+
+    return normalise(reference).full in FULL_NAMES
+
+
 def architecture() -> str:
     """This machine in Go's words, as image configurations have it."""
     machine = os.uname().machine

@@ -188,9 +188,9 @@ _FORMATS: tuple[tuple[bytes, Callable[[], Decompressor]], ...] = (
 
 
 def _zstd_stream(chunks: Iterator[bytes], floor: int) -> Iterator[bytes]:
-    decoder = _zstd_decoder()
-    if decoder is not None:
-        return _inflate(chunks, decoder, floor)
+    module = zstd_module()
+    if module is not None:
+        return _inflate(chunks, module.ZstdDecompressor, floor)
     from runtime.images.zstd_pipe import find_zstd, pipe_zstd
 
     program = find_zstd()
@@ -203,8 +203,8 @@ def _zstd_stream(chunks: Iterator[bytes], floor: int) -> Iterator[bytes]:
     return meter.made(pipe_zstd(program, meter.read(chunks)))
 
 
-def _zstd_decoder() -> Any:
-    """The class of the standard library or of its backport, where there is one."""
+def zstd_module() -> Any:
+    """The module of the standard library or its backport, or None."""
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
     except ImportError:
@@ -212,4 +212,4 @@ def _zstd_decoder() -> Any:
             from backports import zstd  # type: ignore[import-not-found,import-untyped,no-redef,unused-ignore]
         except ImportError:
             return None
-    return zstd.ZstdDecompressor
+    return zstd

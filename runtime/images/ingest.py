@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import threading
 import time
 
 from runtime.errors import BadArchive, Conflict, RuntimeFault
@@ -20,6 +21,8 @@ from runtime.images.compression import chunks_of, decompress
 from runtime.images.merged import Merged
 from runtime.images.reference import Reference, parse
 from runtime.images.store import Image, encode_image, image_path, read_image, reference_path, store_dir
+from runtime.images.tape import NAME as TAPE
+from runtime.images.tape import Tape
 from runtime.images.tar import Source, TarReader
 from runtime.images.unpack import Extractor
 from runtime.record import record, replace
@@ -78,6 +81,8 @@ class Staging:
         self.roots = roots
         self.base = prepare(roots)
         self.layers: list[Layer] = []
+        self._mutex = threading.Lock()
+        self._count = 0
         self._lock = lock_store(roots, exclusive=False)
         sweep(roots)
         self.path, self.fd = self._make()
@@ -108,41 +113,56 @@ class Staging:
     def add_layer(self, chunks: Iterable[bytes], below: Sequence[Layer], diff_id: str = "") -> Layer:
         """Unpack one layer on those below (lowest first), unless the store has it; ``diff_id`` is verified."""
         if diff_id:
-            known = self._known(diff_id, below)
+            known = self.known(diff_id, chain_id(below, diff_id))
             if known is not None:
                 return known
+        lower = Merged(layer.path for layer in reversed(below))
+        return self.unpack(chunks, lower, below[-1].chain if below else "", diff_id)
+
+    def unpack(self, chunks: Iterable[bytes], lower: Merged, chain_below: str, diff_id: str = "") -> Layer:
+        """Unpack one layer into staging and check its diff id. Several threads may do so at once."""
         from hashlib import sha256
 
-        place = f"{self.path}/{len(self.layers)}"
-        os.mkdir(place, 0o700)
-        os.mkdir(f"{place}/diff", 0o755)
+        place = self._place()
         root = open_directory(f"{place}/diff")
         digest = sha256()
+        tape = Tape(f"{place}/{TAPE}")
         try:
             os.fchmod(root, 0o755)
-            lower = Merged(layer.path for layer in reversed(below))
-            result = Extractor(root, lower).run(TarReader(Source(chunks, digest)))
+            result = Extractor(root, lower).run(TarReader(Source(chunks, digest, tape)))
         finally:
             os.close(root)
+            tape.close()
         found = f"sha256:{digest.hexdigest()}"
         if diff_id and found != diff_id:
             raise BadArchive(
                 f"cannot accept layer {diff_id}: its content is {found}", "the archive is damaged; copy it again"
             )
-        chain = chain_id(below, found)
+        chain = chain_of(chain_below, found)
         name = f"layers/{chain[7:]}.chain" if result.used_lower else f"layers/{found[7:]}"
         meta = {"version": 1, "diff_id": found, "size": result.size, "warnings": list(result.warnings)}
         write_durable(f"{place}/meta.json", json.dumps(meta).encode())
         layer = Layer(found, chain, name, f"{place}/diff", result.size)
-        self.layers.append(layer)
+        with self._mutex:
+            self.layers.append(layer)
         return layer
 
-    def _known(self, diff_id: str, below: Sequence[Layer]) -> Layer | None:
-        chain = chain_id(below, diff_id)
+    def _place(self) -> str:
+        """A new directory for one layer."""
+        with self._mutex:
+            place = f"{self.path}/{self._count}"
+            self._count += 1
+        os.mkdir(place, 0o700)
+        os.mkdir(f"{place}/diff", 0o755)
+        return place
+
+    def known(self, diff_id: str, chain: str) -> Layer | None:
+        """The layer, if the store or this staging has it."""
         for name in (f"layers/{diff_id[7:]}", f"layers/{chain[7:]}.chain"):
-            for layer in self.layers:
-                if layer.name == name:
-                    return replace(layer, chain=chain)
+            with self._mutex:
+                for layer in self.layers:
+                    if layer.name == name:
+                        return replace(layer, chain=chain)
             try:
                 with open(f"{self.base}/{name}/meta.json", "rb") as file:
                     size = json.load(file)["size"]
@@ -157,22 +177,39 @@ class Staging:
             return
         syncfs(self.fd)
         for layer in self.layers:
-            try:
-                os.rename(layer.path.removesuffix("/diff"), f"{self.base}/{layer.name}")
-            except OSError as error:
-                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                    raise
+            self._rename(layer)
         self.layers.clear()
         fsync_directory(f"{self.base}/layers")
+
+    def commit_layer(self, layer: Layer) -> Layer:
+        """The same for one layer, while others are still unpacked: what a kill then leaves need not come again."""
+        syncfs(self.fd)
+        self._rename(layer)
+        with self._mutex:
+            self.layers.remove(layer)
+        fsync_directory(f"{self.base}/layers")
+        return replace(layer, path=f"{self.base}/{layer.name}/diff")
+
+    def _rename(self, layer: Layer) -> None:
+        try:
+            os.rename(layer.path.removesuffix("/diff"), f"{self.base}/{layer.name}")
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
 
 
 def chain_id(below: Sequence[Layer], diff_id: str) -> str:
     """The OCI chain id of a layer on those below it."""
-    if not below:
+    return chain_of(below[-1].chain if below else "", diff_id)
+
+
+def chain_of(chain_below: str, diff_id: str) -> str:
+    """The same, from the chain id below; empty for the lowest layer."""
+    if not chain_below:
         return diff_id
     from hashlib import sha256
 
-    return "sha256:" + sha256(f"{below[-1].chain} {diff_id}".encode()).hexdigest()
+    return "sha256:" + sha256(f"{chain_below} {diff_id}".encode()).hexdigest()
 
 
 def sweep(roots: Roots) -> None:

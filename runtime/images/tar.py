@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any, Protocol
 
+    from runtime.images.tape import Tape
+
     class Hash(Protocol):
         def update(self, data: Any, /) -> None: ...
         def hexdigest(self) -> str: ...
@@ -63,11 +65,15 @@ class Entry:
 
 
 class Source:
-    """Exact reads over chunks of any size; every byte is counted and, with ``digest``, hashed."""
+    """Exact reads over chunks of any size; every byte is counted and, with ``digest``, hashed.
 
-    def __init__(self, chunks: Iterable[bytes], digest: Hash | None = None) -> None:
+    ``tape`` keeps all that is not content of files, so that the stream can be made again (tape.py).
+    """
+
+    def __init__(self, chunks: Iterable[bytes], digest: Hash | None = None, tape: Tape | None = None) -> None:
         self._chunks = iter(chunks)
         self._digest = digest
+        self.tape = tape
         self._buffer = memoryview(b"")
         self.count = 0
 
@@ -92,7 +98,7 @@ class Source:
         """Exactly ``size`` bytes, or none at all at the end. Raises BadArchive when it ends in between."""
         first = self.piece(size)
         if len(first) == size or not first:
-            return bytes(first)
+            return self._taped(bytes(first))
         parts, left = [first], size - len(first)
         while left:
             part = self.piece(left)
@@ -100,19 +106,27 @@ class Source:
                 raise truncated()
             parts.append(part)
             left -= len(part)
-        return b"".join(parts)
+        return self._taped(b"".join(parts))
+
+    def _taped(self, data: bytes) -> bytes:
+        if self.tape is not None:
+            self.tape.raw(data)
+        return data
 
     def skip(self, size: int) -> None:
         while size:
             part = self.piece(size)
             if not part:
                 raise truncated()
+            if self.tape is not None:
+                self.tape.raw(part)
             size -= len(part)
 
     def drain(self) -> None:
         """Read what follows the end of the archive: it is part of the digest."""
-        while self.piece(1 << 20):
-            pass
+        while part := self.piece(1 << 20):
+            if self.tape is not None:
+                self.tape.raw(part)
 
 
 class TarReader:
@@ -160,6 +174,8 @@ class TarReader:
                     raise truncated()
                 self._left -= len(part)
                 length -= len(part)
+                if self.source.tape is not None:
+                    self.source.tape.content(offset, len(part))
                 yield offset, part
                 offset += len(part)
 

@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtime.images.tape import Tape
+
     At = tuple[bytes, ...]
 
 _OPAQUE = b".wh..wh..opq"
@@ -71,10 +73,12 @@ class Extractor:
         self._size = self._unchecked = 0
         self._warnings: list[str] = []
         self._data: Any = None
+        self._tape: Tape | None = None
 
     def run(self, reader: TarReader) -> Unpacked:
         """Unpack all entries. Raises BadArchive on a malformed or hostile one and OSError from the disk."""
         self._data = reader.data
+        self._tape = reader.source.tape
         try:
             for entry in reader:
                 self._add(entry)
@@ -132,6 +136,8 @@ class Extractor:
     def _make(self, entry: Entry, fd: int, at: At) -> None:
         name = at[-1]
         if entry.type == FILE:
+            if self._tape is not None:
+                self._tape.file(at)
             self._make_file(entry, fd, name)
         elif entry.type == DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=fd)
@@ -268,6 +274,8 @@ class Extractor:
         elif stat.S_ISLNK(info.st_mode) != (entry.type == SYMLINK):
             raise BadArchive(f"cannot unpack {show_path(at)}: it comes twice, once as a symbolic link")
         self._tree.forget(at)
+        if self._tape is not None:
+            self._tape.spoil()  # what is removed here cannot be read again
         remove_tree(at[-1], fd)
         self._make(entry, self._tree.directory(at[:-1]), at)
 

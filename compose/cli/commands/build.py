@@ -8,11 +8,10 @@ from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from compose.cli.session import Session
     from compose.engine.building import BuildOptions
-    from compose.events import Reporter
     from compose.plan.desired import Desired
 
 
@@ -62,20 +61,9 @@ def run(session: Session, options: Options) -> int:
         )
     for one in built:
         session.write(f"{one.image}\n") if options.quiet else session.tell(f" Image {one.names[0]}  Built\n")
-    return _push(session, [one.names[0] for one in built]) if options.push else 0
-
-
-def for_up(
-    session: Session, desired: Desired, *, force: bool = False, never: bool = False, quiet: bool = False
-) -> Callable[[tuple[str, ...], Reporter], None] | None:
-    """What ``up``, ``create`` and ``run`` call to have missing images built; None when no service has a build."""
-    if never or not any(service.config.get("build") for service in desired.services):
-        return None
-    from compose.api.build import builder_for_up
-
-    return builder_for_up(
-        session.roots, desired, session.environ, force=force, quiet=quiet, store=lambda: session.engine.store
-    )
+    if options.push:
+        _push(session, [name for one in built for name in one.names])
+    return 0
 
 
 def settings_of(session: Session, options: Options) -> BuildOptions:
@@ -108,8 +96,11 @@ def pairs(words: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _push(session: Session, names: list[str]) -> int:
-    raise UsageError(f"cannot push {names[0]}: use pycompose push", hint="the image is built and in the store")
+def _push(session: Session, names: list[str]) -> None:
+    from compose.api.images import send
+
+    with Reporting(session, "push") as reporting:
+        send(session.engine, tuple(names), "gzip", reporting, session.workers)
 
 
 def _print(session: Session, desired: Desired, names: list[str], settings: BuildOptions) -> int:

@@ -49,15 +49,13 @@ def refuse_pair(first: Mapping[str, bool], second: Mapping[str, bool]) -> None:
                 raise UsageError(f"cannot use {one} and {other} together")
 
 
-POLICIES = ("", "missing", "never", "if_not_present", "policy")
+PULLS = ("", "policy", "always", "missing", "if_not_present", "never", "build")
 
 
 def check_pull(policy: str) -> None:
-    """Only what needs no registry."""
-    if policy not in POLICIES:
-        raise UsageError(
-            f"cannot use --pull {policy}: pulling is not supported yet", hint="load images: pycompose load"
-        )
+    """``--pull``. Raises UsageError."""
+    if policy not in PULLS and not policy.startswith(("daily", "weekly", "every_")):
+        raise UsageError(f"cannot use --pull {policy}", hint="choose one of always, missing, never")
 
 
 def show_dry_run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from compose.api.up import UpOptions, create
-from compose.cli.commands.build import for_up
 from compose.cli.commands.common import check_pull, scales, show_dry_run
 from compose.cli.session import Reporting
 from compose.record import record
@@ -39,7 +38,9 @@ def run(session: Session, options: Options) -> int:
         remove_orphans=options.remove_orphans,
         workers=session.workers,
         lock=session.lock(desired.project),
-        build=for_up(session, desired, force=options.build, never=options.no_build),
+        pull=options.pull,
+        build=options.build,
+        no_build=options.no_build,
     )
     if session.shared.dry_run:
         return show_dry_run(session, "create", desired, request)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from compose.api.run import RunOptions, RunResult, run_oneoff
-from compose.cli.commands.build import for_up
 from compose.cli.commands.common import check_pull
 from compose.cli.commands.exec import variables, wants_terminal
 from compose.cli.session import Reporting
@@ -71,6 +70,9 @@ def run(session: Session, options: Options) -> int:
         ignore_orphans=True,
         workers=session.workers,
         lock=session.lock(desired.project),
+        pull=options.pull,
+        build=options.build,
+        quiet_build=options.quiet_build,
     )
     if session.shared.dry_run:
         from compose.api.run import plan_run
@@ -78,12 +80,7 @@ def run(session: Session, options: Options) -> int:
 
         tell_plan(session, plan_run(session.engine, desired, request, "0" * 64))
         return 0
-    make = for_up(session, desired, force=options.build, quiet=options.quiet_build)
     with _Quietly(session, options.quiet) as reporting:
-        if make is not None:
-            from compose.api.build import needed_services
-
-            make(needed_services(desired, options.service, options.no_deps), reporting)
         result = run_oneoff(session.engine, desired, request, reporting)
     return _start(session, desired, options, result, terminal)
 

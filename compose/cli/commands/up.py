@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from compose import labels
 from compose.api.up import UpOptions, up
-from compose.cli.commands.build import for_up
 from compose.cli.commands.common import check_pull, refuse, refuse_pair, scales, show_dry_run
 from compose.cli.options import is_yes
 from compose.cli.session import Reporting
@@ -93,7 +92,10 @@ def request_of(session: Session, options: Options, desired: Desired) -> UpOption
         wait_timeout=options.wait_timeout,
         workers=session.workers,
         lock=session.lock(desired.project),
-        build=for_up(session, desired, force=options.build, never=options.no_build, quiet=options.quiet_build),
+        pull=options.pull,
+        build=options.build,
+        no_build=options.no_build,
+        quiet_build=options.quiet_build,
     )
 
 

@@ -17,6 +17,7 @@ WORDS = {
     "adopt": ("Adopting", "Adopted"),
     "wait": ("Waiting", "Ready"),
     "pull": ("Pulling", "Pulled"),
+    "push": ("Pushing", "Pushed"),
     "build": ("Building", "Built"),
     "load": ("Loading", "Loaded"),
 }

@@ -1,0 +1,76 @@
+"""Images for the engine: pulled, pushed and built, with progress told as events of the step."""
+
+from __future__ import annotations
+
+import os
+
+from compose.events import StepProgress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compose.engine.local import LocalEngine
+    from compose.plan.desired import Desired, DesiredService
+    from compose.plan.intent import BuildOptions
+    from runtime.images.registry.progress import Part
+    from runtime.paths import Roots
+
+
+def pull_image(engine: LocalEngine, reference: str, platform: str) -> None:
+    """Pull, and pass on warnings of the registry and of the layers."""
+    from runtime.images.registry.pull import pull
+
+    result = pull(engine.roots, reference, platform, progress=teller(engine, reference), environ=engine.environ)
+    for text in result.warnings:
+        engine.note(f"{reference}: {text}")
+
+
+def push_image(engine: LocalEngine, reference: str, compression: str) -> None:
+    """Push; only what the registry does not have is sent."""
+    from runtime.images.registry.push import push
+
+    push(engine.roots, reference, compression, progress=teller(engine, reference), environ=engine.environ)
+
+
+def build_image(engine: LocalEngine, desired: Desired, service: DesiredService, options: BuildOptions) -> None:
+    from compose.engine import building
+
+    asked = building.BuildOptions(
+        args=options.args,
+        no_cache=options.no_cache,
+        pull=options.pull,
+        quiet=options.quiet,
+        memory=options.memory,
+        ssh=building.ssh_agents(options.ssh, engine.environ),
+    )
+    building.build_service(
+        engine.roots, desired, service, asked, _Telling(engine), environ=engine.environ, store=lambda: engine.store
+    )
+
+
+class _Telling:
+    """The engine's way of telling as a Reporter."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self.emit = engine.tell
+
+
+def teller(engine: LocalEngine, reference: str) -> Callable[[Part], None]:
+    """What turns the registry's parts into events of the image's step."""
+
+    def tell(part: Part) -> None:
+        engine.tell(StepProgress("image", reference, part.name, part.status, part.current, part.total, done=part.done))
+
+    return tell
+
+
+def tagged_at(roots: Roots, reference: str) -> float:
+    """When a name was last given to its image or confirmed; seconds since the epoch, 0 when it has none."""
+    from runtime.images.reference import normalise
+    from runtime.images.store import reference_path
+
+    try:
+        return os.stat(reference_path(roots, normalise(reference).full)).st_mtime
+    except OSError:
+        return 0.0

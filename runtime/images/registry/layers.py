@@ -1,0 +1,166 @@
+"""The layers of one image from a registry into the store: several at once, each unpacked while it comes.
+
+Lower layers are begun first. A layer that has to ask those below it (see unpack.py) waits until they are there, so that
+nobody waits for a layer that was not begun. Each is committed when it is whole: a pull that is killed and run again
+fetches only what was missing.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from runtime.errors import BadArchive
+from runtime.images.compression import decompress
+from runtime.images.ingest import Layer, chain_of
+from runtime.images.merged import Merged
+from runtime.images.registry.claim import Claim
+from runtime.images.registry.errors import DigestMismatch, RegistryFault
+from runtime.images.registry.fetch import Blob, ReadAhead
+from runtime.images.registry.progress import Part
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from runtime.images.ingest import Staging
+    from runtime.images.merged import Found
+    from runtime.images.registry.client import Client
+    from runtime.images.registry.manifests import Descriptor
+
+    Tell = Callable[[Part], None]
+
+WORKERS = 3  # layers of one image at a time
+_SLOTS = threading.BoundedSemaphore(4)  # of all images that this process pulls
+_TELL_EVERY = 1 << 20  # bytes
+_ATTEMPTS = 2  # of a layer whose content was not what it should be
+
+
+class Layers:
+    """Fetches the layers of an image, lowest first."""
+
+    def __init__(
+        self, client: Client, staging: Staging, descriptors: Sequence[Descriptor], diff_ids: Sequence[str], tell: Tell
+    ) -> None:
+        self._client = client
+        self._staging = staging
+        self._descriptors = descriptors
+        self._diff_ids = diff_ids
+        self._tell = tell
+        self._chains: list[str] = []
+        for diff_id in diff_ids:
+            self._chains.append(chain_of(self._chains[-1] if self._chains else "", diff_id))
+        self._layers: list[Layer | None] = [None] * len(diff_ids)
+        self._ready = [threading.Event() for _each in diff_ids]
+        self._lock = threading.Lock()
+        self._next = 0
+        self._errors: list[BaseException] = []
+
+    def fetch(self) -> list[Layer]:
+        """All layers, in the store. Raises the first error; then no thread goes on with another layer."""
+        count = min(WORKERS, len(self._diff_ids))
+        threads = [threading.Thread(target=self._work, daemon=True) for _each in range(count - 1)]
+        for thread in threads:
+            thread.start()
+        self._work()
+        for thread in threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return [layer for layer in self._layers if layer is not None]
+
+    def _work(self) -> None:
+        while True:
+            with _SLOTS:
+                with self._lock:
+                    number = self._next
+                    if self._errors or number >= len(self._diff_ids):
+                        return
+                    self._next += 1
+                try:
+                    self._layers[number] = self._one(number)
+                except BaseException as error:  # noqa: BLE001 -- raised again by fetch
+                    self._errors.append(error)
+                self._ready[number].set()
+
+    def wait_for(self, number: int) -> Layer:
+        """A lower layer, when it is there. Raises RegistryFault when it did not come."""
+        self._ready[number].wait()
+        layer = self._layers[number]
+        if layer is None:
+            raise RegistryFault("cannot unpack a layer: one below it did not come")
+        return layer
+
+    def _one(self, number: int) -> Layer:
+        descriptor, diff_id = self._descriptors[number], self._diff_ids[number]
+        name = descriptor.digest.partition(":")[2][:12]
+        known = self._staging.known(diff_id, self._chains[number])
+        if known is not None:
+            self._tell(Part(name, "Already exists", descriptor.size, descriptor.size, done=True))
+            return known
+        with Claim(self._staging.base, diff_id, lambda: self._tell(Part(name, "Waiting"))) as claim:
+            known = self._staging.known(diff_id, self._chains[number])  # somebody else was first
+            layer = known or self._fetch(number, name, claim)
+        self._tell(Part(name, "Pull complete", descriptor.size, descriptor.size, done=True))
+        return layer
+
+    def _fetch(self, number: int, name: str, claim: Claim) -> Layer:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                layer = self._unpack(number, name, claim)
+                break
+            except DigestMismatch:
+                if attempt == _ATTEMPTS:
+                    raise
+        return self._staging.commit_layer(layer)
+
+    def _unpack(self, number: int, name: str, claim: Claim) -> Layer:
+        descriptor = self._descriptors[number]
+        blob = Blob(self._client, descriptor, self._counter(name, descriptor.size))
+        below = self._chains[number - 1] if number else ""
+        lower = _Later(lambda: self._below(number, claim))
+        with ReadAhead(iter(blob)) as pieces:
+            stream = iter(pieces)
+            try:
+                layer = self._staging.unpack(decompress(stream), lower, below, self._diff_ids[number])
+            except BadArchive:
+                _drain(stream)  # damage on the way shows in the digest, and is worth another try
+                raise
+            _drain(stream)
+            return layer
+
+    def _below(self, number: int, claim: Claim) -> list[str]:
+        """The directories of the layers below, top first."""
+        claim.release()
+        return [self.wait_for(other).path for other in range(number - 1, -1, -1)]
+
+    def _counter(self, name: str, size: int) -> Callable[[int], None]:
+        told = 0
+
+        def tell(count: int) -> None:
+            nonlocal told
+            if count - told >= _TELL_EVERY or count == size:
+                told = count
+                self._tell(Part(name, "Downloading", count, size))
+
+        tell(0)
+        return tell
+
+
+class _Later(Merged):
+    """The layers below, which may still be on their way: asked for only when something depends on them."""
+
+    def __init__(self, find: Callable[[], Sequence[str]]) -> None:
+        super().__init__(())
+        self._find: Callable[[], Sequence[str]] | None = find
+
+    def root(self) -> Found | None:
+        if self._find is not None:
+            find, self._find = self._find, None
+            super().__init__(find())
+        return super().root()
+
+
+def _drain(pieces: Iterator[bytes]) -> None:
+    """To the end, where digest and size are checked."""
+    for _piece in pieces:
+        pass
