@@ -43,8 +43,8 @@ def check_images(services: Sequence[DesiredService], observed: Observed) -> list
     return [
         (
             f"cannot find image {image!r}, wanted by {', '.join(names)}",
-            "pycompose pull brings it from its registry, pycompose load -i FILE from an archive; `image: host` needs "
-            "nothing; pycompose image ls lists what there is",
+            "pycompose pull brings it from its registry, pycompose load -i FILE from an archive; "
+            "pycompose image ls lists what there is",
         )
         for image, names in wanted.items()
     ]

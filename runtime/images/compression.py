@@ -127,15 +127,22 @@ def _step(unit: Decompressor, data: bytes) -> bytes:
         raise BadArchive(f"cannot unpack archive: its compressed data is damaged ({error})") from error
 
 
+def _fast_zlib() -> Any:
+    try:
+        from isal import isal_zlib  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+        return isal_zlib
+    except ImportError:
+        import zlib
+
+        return zlib
+
+
 class _Gzip:
     """zlib's gzip decoder with the interface of bz2's and lzma's; isal's (three times faster) where it is installed."""
 
     def __init__(self) -> None:
-        try:
-            from isal import isal_zlib as zlib  # type: ignore[import-not-found,import-untyped,unused-ignore]
-        except ImportError:
-            import zlib
-        self._unit: Any = zlib.decompressobj(31)
+        self._unit: Any = _fast_zlib().decompressobj(31)
         self._full = False
 
     @property

@@ -50,6 +50,7 @@ class FakeEngine:
     def __init__(self, *images: str, project: str = "shop", one_shots: tuple[str, ...] = ()) -> None:
         self.project = project
         self.images = {image: ObservedImage(image, f"sha256:{image:0<12}") for image in images}
+        self.registry: dict[str, str] = {}  # what can be pulled: reference -> digest
         self.containers: dict[str, ObservedContainer] = {}
         self.networks: dict[str, ObservedNetwork] = {}
         self.volumes: dict[str, ObservedVolume] = {}
@@ -153,6 +154,19 @@ class FakeEngine:
 
     def provided(self, project: str) -> Mapping[str, Mapping[str, str]]:
         return dict(self.values)
+
+    def pull_image(self, reference: str, platform: str = "") -> None:
+        self._call("pull_image", reference)
+        if reference not in self.registry:
+            raise EngineError(f"cannot pull {reference}: not found")
+        self.images[reference] = ObservedImage(reference, self.registry[reference])
+
+    def build_image(self, desired: Desired, service: DesiredService, options: Any) -> None:
+        self._call("build_image", service.name)
+        self.images[service.image] = ObservedImage(service.image, f"sha256:built-{service.name}")
+
+    def push_image(self, reference: str, compression: str = "gzip") -> None:
+        self._call("push_image", reference)
 
     def create_volume(self, project: str, volume: DesiredVolume) -> None:
         with self._lock:

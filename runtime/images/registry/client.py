@@ -110,8 +110,8 @@ class Client:
             last = attempt == attempts
             try:
                 answer = self._once(method, path, headers or {}, body, scopes or self.scopes, target)
-            except Unreachable:
-                if last:
+            except Unreachable as fault:
+                if last or (fault.offline and attempt > 1):  # once more, but no longer: nobody is there
                     raise
                 self.pause(attempt)
                 continue

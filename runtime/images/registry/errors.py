@@ -15,7 +15,12 @@ class RegistryFault(RuntimeFault):
 
 
 class Unreachable(RegistryFault):
-    """No answer at all: another mirror may have one, and so may the same one later."""
+    """No answer at all: another mirror may have one, and so may the same one later.
+
+    ``offline``: not even a connection, as nobody is there or no way leads there.
+    """
+
+    offline = False
 
 
 class DigestMismatch(RegistryFault):

@@ -6,6 +6,7 @@ carries the Authorization of the first (registries send blobs to object stores w
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import socket
@@ -181,7 +182,9 @@ class Pool:
             hint = f"put its authority's certificate into {self._settings.certs_dir}/{target.host}/ca.crt"
             raise RegistryFault(f"cannot trust {target.host}: {error.verify_message}", hint) from error
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"cannot connect to {target.host}: {reason_of(error)}") from error
+            fault = Unreachable(f"cannot connect to {target.host}: {reason_of(error)}")
+            fault.offline = isinstance(error, (socket.gaierror, ConnectionRefusedError)) or _no_route(error)
+            raise fault from error
         connection.sock.settimeout(self._settings.stall)
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
@@ -193,6 +196,10 @@ class Pool:
             if context is None:
                 context = self._contexts[key] = make_context(target.verify, target.certs)
         return context
+
+
+def _no_route(error: Exception) -> bool:
+    return getattr(error, "errno", 0) in (errno.ENETUNREACH, errno.EHOSTUNREACH)
 
 
 def _send_body(connection: http.client.HTTPConnection, pieces: Iterable[bytes], chunked: bool) -> None:

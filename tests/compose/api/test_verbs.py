@@ -85,8 +85,30 @@ def test_up_raises_the_engines_error_and_leaves_what_runs() -> None:
 def test_up_touches_nothing_when_an_image_is_missing() -> None:
     world = FakeEngine()
     with pytest.raises(PlanError, match="cannot find image 'host', wanted by db, web"):
-        up(world, SHOP, UpOptions(), Recorder())
+        up(world, SHOP, UpOptions(pull="never"), Recorder())
     assert world.calls == []
+
+
+def test_up_pulls_what_is_missing_before_anything_else() -> None:
+    world = FakeEngine()
+    with pytest.raises(EngineError, match="cannot pull host"):
+        up(world, SHOP, UpOptions(), Recorder())
+    assert world.calls == [("pull_image", "host")]
+    world.registry["host"] = "sha256:one"
+    up(world, SHOP, UpOptions(), Recorder())
+    assert {one.status for one in world.containers.values()} == {"running"}
+    world.calls.clear()
+    up(world, SHOP, UpOptions(), Recorder())
+    assert world.calls == []
+
+
+def test_a_newer_image_recreates() -> None:
+    world = FakeEngine()
+    world.registry["host"] = "sha256:one"
+    up(world, SHOP, UpOptions(), Recorder())
+    world.registry["host"] = "sha256:two"
+    up(world, SHOP, UpOptions(pull="always"), Recorder())
+    assert {one.image for one in world.containers.values()} == {"sha256:two"}
 
 
 def test_up_wait_counts_a_finished_job_as_done() -> None:

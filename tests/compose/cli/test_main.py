@@ -74,9 +74,9 @@ HOT = [
     ("stop", 0),
     ("down", 0),
     ("kill", 0),
-    ("up -d", 1),
-    ("run --rm -T web true", 1),
-    ("plan", 1),
+    ("up -d --pull never", 1),
+    ("run --rm --pull never -T web true", 1),
+    ("plan", 0),
     ("top", 0),
 ]
 
@@ -312,7 +312,7 @@ def complete(environ: dict[str, str], *words: str) -> list[str]:
 
 
 def test_the_shell_completes_commands_and_services(project: dict[str, str]) -> None:
-    assert sorted(complete(project, "pycompose", "lo")) == ["load", "logs"]
+    assert sorted(complete(project, "pycompose", "lo")) == ["load", "login", "logout", "logs"]
     assert complete(project, "pycompose", "logs", "w") == ["web"]
     assert complete(project, "pycompose", "exec", "") == ["web", "db"]
     assert complete(project, "pycompose", "-p", "x", "logs", "-f", "w") == ["web"]
@@ -327,7 +327,7 @@ def test_the_shell_completes_commands_and_services(project: dict[str, str]) -> N
     [
         ("up --build --no-build", "cannot use --build and --no-build together"),
         ("up -d --attach web", "cannot use --detach and --attach together"),
-        ("up --pull always", "cannot use --pull always"),
+        ("up --pull often", "cannot use --pull often"),
         ("up --scale web", "cannot read the scale web"),
         ("down --rmi some", "cannot use --rmi some"),
         ("ps --status odd", "cannot filter by the status odd"),

@@ -432,9 +432,9 @@ def test_every_missing_image_is_named_before_anything_else() -> None:
     assert caught.value.text() == dedent(
         """\
         cannot find image 'one', wanted by a, c
-          add it with: pycompose import FILE one, or pycompose load -i FILE; list them: pycompose image ls
+          pycompose pull brings it from its registry, pycompose load -i FILE from an archive; pycompose image ls lists what there is
         cannot find image 'two', wanted by b
-          add it with: pycompose import FILE two, or pycompose load -i FILE; list them: pycompose image ls"""
+          pycompose pull brings it from its registry, pycompose load -i FILE from an archive; pycompose image ls lists what there is"""
     )
 
 
