@@ -85,13 +85,17 @@ class BuildSurroundings:
         return namespace
 
     def resolv_conf(self) -> str:
-        """The host's, without name servers that only the host itself reaches."""
-        try:
-            with open("/etc/resolv.conf", encoding="utf-8", errors="surrogateescape") as file:
-                lines = file.read().splitlines()
-        except OSError:
-            return ""
-        kept = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
+        """The host's, without name servers that only it reaches; behind systemd-resolved, those that it asks."""
+        kept: list[str] = []
+        for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+            try:
+                with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                    lines = file.read().splitlines()
+            except OSError:
+                continue
+            kept = [line for line in lines if not line.startswith(("nameserver 127.", "nameserver ::1"))]
+            if any(line.startswith("nameserver") for line in kept):
+                break
         return "\n".join(kept) + "\n"
 
     def close(self) -> None:

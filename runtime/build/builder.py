@@ -82,8 +82,7 @@ class Builder:
             self.directory, self.dockerfile = find_context(self)
             data, name = read_dockerfile(self)
             self.file = parse(data, name)
-            for text in self.file.warnings:
-                self.reporter.emit(Warned(text))
+            self._warn()
             self.plan = plan_stages(
                 self.file, self.request.args, self.request.contexts, self.request.target, self.request.platform
             )
@@ -112,6 +111,16 @@ class Builder:
             finally:
                 self.runner.close()
                 self._disconnect()
+
+    def _warn(self) -> None:
+        """The file's warnings; with ``# check=error=true`` they are errors, and so is what --check finds."""
+        for text in self.file.warnings:
+            self.reporter.emit(Warned(text))
+        if "check" in dict(self.file.directives):
+            from runtime.build.checking import check_words, lint
+
+            if "error=true" in check_words(self.file) and (found := lint(self.file)):
+                raise BuildFault(f"cannot build: {found[0]}", "the file asks for this with check=error=true")
 
     def _open_caches(self) -> None:
         """cache_from and cache_to: directories; other types are told of and left out."""

@@ -25,12 +25,22 @@ def check(request: BuildRequest) -> list[str]:
     data, name = _read(request)
     file = parse(data, name)
     plan_stages(file, request.args, request.contexts, request.target, request.platform)
-    found = [f"{name}: {text}" for text in file.warnings]
-    if "skip=all" in dict(file.directives).get("check", "").replace(" ", "").split(";"):
+    return lint(file)
+
+
+def lint(file: Dockerfile) -> list[str]:
+    """What is doubtful in a file that was read; nothing where it says ``# check=skip=all``."""
+    found = [f"{file.name}: {text}" for text in file.warnings]
+    if "skip=all" in check_words(file):
         return found
     for stage in file.stages:
-        found += [f"{name}:{line}: {text}" for line, text in _stage(stage, file)]
+        found += [f"{file.name}:{line}: {text}" for line, text in _stage(stage, file)]
     return found
+
+
+def check_words(file: Dockerfile) -> list[str]:
+    """The parts of the directive ``check``: ``skip=...``, ``error=true``."""
+    return dict(file.directives).get("check", "").replace(" ", "").split(";")
 
 
 def _read(request: BuildRequest) -> tuple[bytes, str]:

@@ -167,6 +167,28 @@ def test_flags_of_build(project: MakeProject) -> None:
     assert "would be built" in app.run("--dry-run", "build").stderr
 
 
+def test_limits_of_run_and_strict_checks(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox:test\nRUN --network=none x=$(head -c 64000000 /dev/zero | tr '\\0' x)\n"
+    )
+    killed = machine.call("image", "build", "--memory", "16m", str(tmp_path))
+    assert killed.code == 1 and "out of memory" in killed.stderr, killed
+    (tmp_path / "Dockerfile").write_text("# check=error=true\nFROM busybox:test\nMAINTAINER x\n")
+    strict = machine.call("image", "build", str(tmp_path))
+    assert strict.code == 1 and "Dockerfile:3: MAINTAINER is deprecated" in strict.stderr, strict
+
+
+def test_one_failing_stage_ends_the_others(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        "FROM busybox:test AS a\nRUN --network=none sleep 30\nFROM busybox:test AS b\nRUN --network=none sleep 0.2; exit 3\n"
+        "FROM a\nCOPY --from=b / /b\n"
+    )
+    began = time.monotonic()
+    failed = machine.call("image", "build", str(tmp_path))
+    assert failed.code == 1 and "ended with code 3" in failed.stderr.splitlines()[-1], failed
+    assert time.monotonic() - began < 10
+
+
 def test_image_build(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(
         "FROM base\nARG A\nCOPY --from=more x /x\nRUN --mount=type=secret,id=s cat /run/secrets/s > /s; echo $A > /a\n"
@@ -242,9 +264,16 @@ def _serve(directory: Path, address: str = "127.0.0.1") -> ThreadingHTTPServer:
     return server
 
 
-def test_ctrl_c_ends_the_step_and_leaves_nothing(project: MakeProject) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM IMAGE\nRUN echo running && sleep 1000\n",
+        "FROM IMAGE AS a\nRUN echo running && sleep 1000\nFROM IMAGE AS b\nRUN sleep 1000\nFROM a\nCOPY --from=b / /b\n",
+    ],
+)
+def test_ctrl_c_ends_the_steps_and_leaves_nothing(project: MakeProject, text: str) -> None:
     app = project(f"services:\n  web:\n    build: .\n    {SLEEP}\n")
-    tree(app, Dockerfile="FROM IMAGE\nRUN echo running && sleep 1000\n")
+    tree(app, Dockerfile=text)
     before = app.machine.snapshot()
     child = app.start("build")
     assert child.stderr is not None
