@@ -61,10 +61,17 @@ class Note:
 
 @record
 class BuildOutput:
-    """Lines of a build's progress; ``name``: the service, or what is built."""
+    """Lines of a build's progress; ``name``: the service, or what is built.
+
+    For the live tree: ``image``: the name in the step's row; ``part``: the build's step that the lines are of;
+    ``done``: it is over.
+    """
 
     name: str
     text: str
+    image: str = ""
+    part: str = ""
+    done: bool = False
 
 
 if TYPE_CHECKING:

@@ -115,8 +115,9 @@ def build_image(
     from runtime.build.builder import Builder
 
     surroundings = BuildSurroundings(roots, store or _opener(roots), network, puller(roots))
+    telling = _Telling(reporter, name, quiet, request.tags[0] if request.tags else name)
     try:
-        return Builder(roots, request, _Telling(reporter, name, quiet), surroundings).run().digest
+        return Builder(roots, request, telling, surroundings).run().digest
     except BuildFault as fault:
         raise EngineError(fault.message, hint=fault.hint) from fault
     except (RuntimeFault, NetworkFault) as fault:
@@ -154,16 +155,22 @@ def _opener(roots: Roots) -> Callable[[], Store]:
 class _Telling:
     """The builder's events as lines like BuildKit's plain progress: ``#3 [2/5] RUN make``, ``#3 0.12 text``."""
 
-    def __init__(self, reporter: Reporter, name: str, quiet: bool) -> None:
+    def __init__(self, reporter: Reporter, name: str, quiet: bool, image: str = "") -> None:
         self._reporter = reporter
         self._name = name
         self._quiet = quiet
+        self._image = image
+        self._titles: dict[int, str] = {}
 
     def emit(self, event: BuildEvent) -> None:
         if isinstance(event, Warned):
             self._reporter.emit(Note(f"{self._name}: {event.text}", "warning"))
         elif not self._quiet:
-            self._reporter.emit(BuildOutput(self._name, lines_of(event, self._name)))
+            if isinstance(event, StepBegan):
+                self._titles[event.number] = event.title
+            part = self._titles.get(event.number, "")
+            done = isinstance(event, StepEnded)
+            self._reporter.emit(BuildOutput(self._name, lines_of(event, self._name), self._image, part, done))
 
 
 def lines_of(event: StepBegan | StepOutput | StepEnded, name: str) -> str:

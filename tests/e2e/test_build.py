@@ -9,13 +9,14 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import Machine, Project, eventually
+from tests.support.cli import Machine, Project, Terminal, eventually
 from tests.support.flags import covers
 
 pytestmark = pytest.mark.root
@@ -412,3 +413,13 @@ def test_foreign_files_stay_outside(machine: Machine, tmp_path: Path) -> None:
     built = machine.call("image", "build", str(context))
     assert built.code == 1 and "cannot copy '/l'" in built.stderr, built
     assert " outside" not in built.stderr, built
+
+
+def test_the_live_tree_shows_the_steps_of_a_build(project: MakeProject, terminal: Callable[..., Terminal]) -> None:
+    app = project(f"services:\n  web:\n    build: .\n    {SLEEP}\n")
+    tree(app, Dockerfile="FROM IMAGE\nRUN --network=none for i in 1 2 3 4 5; do echo line-$i; sleep 0.1; done\n")
+    screen = terminal(app, "up", "-d")
+    screen.expect("[2/2] RUN")
+    screen.expect("line-4")
+    screen.expect("Built")
+    app.down("-v")

@@ -14,7 +14,7 @@ from compose.cli.render.progress import STDERR
 from compose.cli.render.rows import Rows
 from compose.cli.render.screen import Screen
 from compose.cli.render.words import YELLOW, Counter, Style, duration
-from compose.events import Note, StepFinished, StepProgress, StepStarted
+from compose.events import BuildOutput, Note, StepFinished, StepProgress, StepStarted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ class Tree:
                 case StepFinished():
                     self._counter.add(event.kind, event.name, event.verb)
                     self._rows.finished(event, now)
+                case BuildOutput(image=image, part=part, done=done) if part:
+                    line = event.text.rpartition("\n")[2].partition(" ")[2]
+                    self._rows.progress(
+                        StepProgress("image", image, part, "" if part in line else line, done=done), now
+                    )
                 case StepProgress():
                     self._rows.progress(event, now)
             self._dirty = True
