@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from compose.record import record
+from compose.record import EMPTY, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Mapping
+    from typing import Any, Protocol
 
 
 @record
@@ -74,8 +75,23 @@ class BuildOutput:
     done: bool = False
 
 
+@record
+class WatchEvent:
+    """Something that ``watch`` did or saw. ``kind``: ready, sync, rebuild, restart, exec, hold, config, warning, error.
+
+    ``text``: a line for people; ``seconds``: from the first change to the end of the action, or 0. ``data``: what a
+    program wants to know, such as ``files`` and ``containers``.
+    """
+
+    kind: str
+    text: str
+    service: str = ""
+    seconds: float = 0.0
+    data: Mapping[str, Any] = EMPTY
+
+
 if TYPE_CHECKING:
-    Event = StepStarted | StepFinished | StepProgress | Note | BuildOutput
+    Event = StepStarted | StepFinished | StepProgress | Note | BuildOutput | WatchEvent
 
     class Reporter(Protocol):
         """Receives events, from several threads."""

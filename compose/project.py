@@ -67,6 +67,27 @@ def load_desired(
     return desired
 
 
+def load_watched(options: LoadOptions, environ: Mapping[str, str], state_dir: str, inputs: set[str]) -> Desired:
+    """Read the files, always, and remember the project. ``inputs``: gets every file that was read or looked for.
+
+    Raises SpecError; then ``inputs`` has what was read up to there.
+    """
+    from compose import memo
+    from compose.spec.desire import desired_from_loaded
+    from compose.spec.inputs import Inputs
+    from compose.spec.pipeline import load
+
+    seen = Inputs(environ)
+    try:
+        desired = desired_from_loaded(load(options, environ, inputs=seen))
+    finally:
+        inputs.update(path for path in seen.files if path.startswith("/"))
+    if not seen.used_stdin:
+        path = memo.path_of(options, options.cwd or working_directory(environ), state_dir)
+        memo.write(path, desired, seen.files, seen.variables)
+    return desired
+
+
 def working_directory(environ: Mapping[str, str]) -> str:
     """The working directory as the user calls it: ``PWD`` when it is the same place (it may be a symlink)."""
     try:

@@ -65,6 +65,16 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
 
+    def fileno(self) -> int:
+        """Readable when something may have happened."""
+        return self._watcher.fileno()
+
+    def pending(self) -> list[Happening]:
+        """What has happened since the last look; does not wait."""
+        self._watcher.read()
+        events, self._first = [*self._first, *self._new()], []
+        return events
+
     def wait(self, until_ns: int | None = None) -> list[Happening]:
         """The next events, up to that moment; an empty list means that it has come."""
         events, self._first = self._first, []

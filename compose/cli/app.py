@@ -17,7 +17,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from compose.cli.declare import building, converge, files, look, registry, tell
+from compose.cli.declare import building, converge, files, look, registry, tell, watching
 from compose.cli.declare.shared import shared
 from compose.cli.options import Globals, Parsed, merge_globals
 from compose.cli.refused import REFUSED
@@ -46,6 +46,7 @@ COMMANDS: dict[str, Declaration] = {
             building.commit,
             tell.why,
             *(registry.pull, registry.push, registry.login, registry.logout),
+            watching.watch,
             *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
         )
     },

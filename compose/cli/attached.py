@@ -14,6 +14,7 @@ import time
 from compose.api.follow import Ended, Line, ProjectFollower
 from compose.api.hooks import HookLines
 from compose.api.read import select
+from compose.api.up import UpOptions
 from compose.cli import menu as keyboard
 from compose.cli.converging import Converging
 from compose.cli.main import INTERRUPTED
@@ -27,9 +28,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from compose.api.up import UpOptions
     from compose.cli.commands.up import Options
     from compose.cli.session import Session
+    from compose.cli.watching import Watching
     from compose.plan.desired import Desired
     from compose.plan.observed import ObservedContainer
 
@@ -101,6 +102,7 @@ class _Attended:
         self.hooks = hooks  # what lifecycle hooks write, to be shown between the logs
         self.converging: Converging | None = None
         self.stopping: Stopping | None = None
+        self.watching: Watching | None = None
         self.menu: keyboard.Menu | None = None
 
     # -- before and after
@@ -112,6 +114,8 @@ class _Attended:
             _signal.SIGCONT: _signal.signal(_signal.SIGCONT, self._poke),
         }
         self.hooks.wake = self.wake
+        if self.options.watch:
+            self._ensure_watching().prepare()
         if self.request is not None:
             self.converging = Converging(
                 self.session, self.desired, self.request, self.screen, on_start=self._announce, wake=self._wake_up
@@ -125,6 +129,8 @@ class _Attended:
             _signal.signal(number, handler if handler is not None else _signal.SIG_DFL)
         if self.menu is not None:
             self.menu.__exit__()
+        if self.watching is not None:
+            self.watching.end()
         self.hooks.wake = -1
         self.waits.close()  # the eventfd stays: a thread that was left behind may still write to it
 
@@ -185,7 +191,11 @@ class _Attended:
             return self.stopping.done
         if self.converging is not None and not self.converging.over:
             return False
-        return not self.follower.active and not self._is_busy()
+        return not self.follower.active and not self._is_busy() and not self._is_watching()
+
+    def _is_watching(self) -> bool:
+        """Then the end of all containers is not the end: the next change may start them again."""
+        return self.watching is not None and self.watching.is_on
 
     def _is_busy(self) -> bool:
         """Whether another command works on the project: what it stopped it may start again."""
@@ -193,7 +203,8 @@ class _Attended:
 
     def _patience(self) -> float | None:
         over = self.converging is None or self.converging.over
-        return BUSY if over and self.stopping is None and not self.follower.active else None
+        idle = over and self.stopping is None and not self.follower.active
+        return BUSY if idle and not self._is_watching() else None
 
     def _calm(self) -> None:
         """Take back the wake-up, so that the next wait waits; then see to the window and the keyboard."""
@@ -221,6 +232,8 @@ class _Attended:
                 raise error
             return
         self._announce()
+        if self.watching is not None:
+            self.watching.begin()
         if self.menu is None and self.screen is not None and self.follower.active:
             self._open_menu(self.screen)
 
@@ -284,6 +297,8 @@ class _Attended:
     def _stop(self) -> None:
         if self.menu is not None:
             self.menu.hide()
+        if self.watching is not None:
+            self.watching.quiesce()  # what is stopped is not to be restarted for a change
         self.stopping = Stopping(
             self.session,
             self.desired,
@@ -299,11 +314,28 @@ class _Attended:
     def _open_menu(self, screen: Screen) -> None:
         if not keyboard.wanted(self.options.menu, self.session.environ):
             return
-        self.menu = keyboard.Menu(screen, Style(self.session.colours(STDERR)), {keyboard.DETACH: "Detach"})
+        self.menu = keyboard.Menu(screen, Style(self.session.colours(STDERR)), self._keys())
         self.menu.__enter__()
         self.menu.show()
         self._handlers[_signal.SIGTSTP] = _signal.signal(_signal.SIGTSTP, self._suspend)
         self.waits.register(self.menu.fileno(), polling.EPOLLIN)
+
+    def _keys(self) -> dict[str, str]:
+        return {keyboard.DETACH: "Detach", keyboard.WATCH: "Stop watching" if self._is_watching() else "Watch"}
+
+    def _ensure_watching(self) -> Watching:
+        from compose.cli.watching import Watching
+
+        if self.watching is None:
+            request = self.request or UpOptions(services=self.options.services)
+            self.watching = Watching(self.session, self.desired, self.options, request, self.output, self.screen)
+        return self.watching
+
+    def _toggle_watch(self) -> None:
+        self._ensure_watching().toggle()
+        if self.menu is not None:
+            self.menu.labels = self._keys()
+            self.menu.show()
 
     def _typed(self) -> bool:
         """Act on the keys; whether the user detaches."""
@@ -316,6 +348,8 @@ class _Attended:
         for key in keys:
             if key.lower() == keyboard.DETACH and self.stopping is None:
                 return True
+            if key.lower() == keyboard.WATCH and self.stopping is None:
+                self._toggle_watch()
             if key in "\r\n":
                 self._say(STDOUT, "")
         return False

@@ -6,5 +6,4 @@ REFUSED = {
     "alpha": "its experiments have become commands of their own: scale, watch, up --dry-run",
     "bridge": "it needs docker's transformer images",
     "publish": "share the Compose file itself; pycompose reads no file from a registry",
-    "watch": "",
 }

@@ -133,10 +133,17 @@ class Loader:
 
 
 def load(
-    options: LoadOptions, environ: Mapping[str, str], switches: Switches = ALL, history: History | None = None
+    options: LoadOptions,
+    environ: Mapping[str, str],
+    switches: Switches = ALL,
+    history: History | None = None,
+    inputs: Inputs | None = None,
 ) -> Loaded:
-    """Load a project. Raises SpecError with every problem found. ``history``: is told what is merged from what."""
-    inputs, report = Inputs(environ), Report()
+    """Load a project. Raises SpecError with every problem found. ``history``: is told what is merged from what.
+
+    ``inputs``: where what was read is noted, for a caller who wants to know it of a load that failed, too.
+    """
+    inputs, report = inputs or Inputs(environ), Report()
     cwd = options.cwd or working_directory(environ)
     place = find_place(options, inputs, report, cwd)
     loader = Loader(inputs, report, cwd, templates=not switches.interpolate, history=history)

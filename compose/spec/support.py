@@ -8,14 +8,14 @@ REFUSED = "refused: not supported yet"
 
 _DONE = """
     attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_period cpu_quota
-    cpu_shares cpus cpuset depends_on deploy device_cgroup_rules devices dns dns_opt dns_search domainname
+    cpu_shares cpus cpuset depends_on deploy develop device_cgroup_rules devices dns dns_opt dns_search domainname
     entrypoint env_file environment expose extends external_links extra_hosts group_add healthcheck hostname image
     init ipc label_file labels links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit
     network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_start pre_stop
     privileged profiles provider pull_policy read_only restart scale secrets security_opt shm_size stdin_open
     stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
 """
-_NO_EFFECT = "annotations develop runtime isolation"
+_NO_EFFECT = "annotations runtime isolation"
 _REFUSED = """
     cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec gpus models
     pull_refresh_after storage_opt use_api_socket

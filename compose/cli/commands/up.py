@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compose import labels
 from compose.api.up import UpOptions, up
-from compose.cli.commands.common import check_pull, refuse, refuse_pair, scales, show_dry_run
+from compose.cli.commands.common import check_pull, refuse_pair, scales, show_dry_run
 from compose.cli.options import is_yes
 from compose.cli.session import Reporting
 from compose.errors import UsageError
@@ -47,6 +47,7 @@ class Options:
     quiet_pull: bool = False
     quiet_build: bool = False
     watch: bool = False
+    watch_config: str = "apply"
     menu: bool | None = None
     yes: bool = False
 
@@ -108,7 +109,6 @@ def unchanged(outcome: Outcome) -> int:
 
 def _check(options: Options) -> None:
     """Refuse what is not supported, and pairs that exclude each other: both are named. Raises UsageError."""
-    refuse({"watch": options.watch}, {"watch": "run up again after a change: it recreates what changed"})
     check_pull(options.pull)
     aborts = {
         "--abort-on-container-exit": options.abort_on_container_exit,
@@ -120,3 +120,5 @@ def _check(options: Options) -> None:
     refuse_pair({"--abort-on-container-exit": options.abort_on_container_exit}, dict(list(aborts.items())[1:2]))
     refuse_pair({"--attach": attaches["--attach"]}, {"--attach-dependencies": options.attach_dependencies})
     refuse_pair({"--build": options.build}, {"--no-build": options.no_build})
+    gone = {"--detach": options.detach, "--wait": options.wait, "--no-start": options.no_start}
+    refuse_pair({"--watch": options.watch}, {**gone, "--no-build": options.no_build})

@@ -14,6 +14,7 @@ from compose.cli.declare.kinds import (
     Services,
     Timeout,
     User,
+    WatchConfig,
     Workdir,
     Yes,
     arg,
@@ -57,7 +58,8 @@ def up(
     no_build: Annotated[bool, hidden("--no-build")] = False,
     quiet_pull: Annotated[bool, hidden("--quiet-pull")] = False,
     quiet_build: Annotated[bool, hidden("--quiet-build")] = False,
-    watch: Annotated[bool, hidden("--watch", "-w")] = False,
+    watch: Annotated[bool, opt("--watch", "-w", help="Also watch: changed files go into the containers.")] = False,
+    watch_config: WatchConfig = "apply",
     menu: Annotated[bool | None, opt("--menu/--no-menu", help="Show the line of keys below the logs.")] = None,
     yes: Yes = False,
 ) -> None:

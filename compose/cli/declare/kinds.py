@@ -33,6 +33,9 @@ Orphans = Annotated[bool, typer.Option("--remove-orphans", help="Remove containe
 Scale = Annotated[list[str], typer.Option("--scale", metavar="SERVICE=N", help="How many replicas.")]
 User = Annotated[str, typer.Option("--user", "-u", metavar="USER", help="User, or user:group.")]
 Workdir = Annotated[str, typer.Option("--workdir", "-w", metavar="DIR", help="Working directory in the container.")]
+WatchConfig = Annotated[
+    str, typer.Option("--watch-config", metavar="MODE", help="When the Compose file changes: apply, plan or off.")
+]
 Env = Annotated[list[str], typer.Option("--env", "-e", metavar="KEY[=VALUE]", help="Set a variable.")]
 NoTty = Annotated[bool, typer.Option("--no-tty", "-T", help="No terminal, even when started in one.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")]

@@ -8,7 +8,7 @@ import threading
 import time
 
 from compose.cli.render.words import WORDS, Counter, Style, duration, title
-from compose.events import BuildOutput, Note, StepFinished, StepProgress, StepStarted
+from compose.events import BuildOutput, Note, StepFinished, StepProgress, StepStarted, WatchEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Plain:
                 self._write(f"{level}: {text}" if level != "info" else text)
             case BuildOutput(text=text):
                 self._write(text)
+            case WatchEvent(kind=kind, text=text):
+                self._write(f"{kind}: {text}" if kind in ("warning", "error") else text)
             case StepStarted(number=number, reason=reason):
                 self._why[number] = reason
             case StepProgress():
@@ -107,6 +109,10 @@ class Json:
                 if total:
                     row |= {"current": current, "total": total, "percent": min(100, 100 * current // total)}
                 self._write(row)
+            case WatchEvent(kind=kind, text=text, service=service, data=data):
+                about = {"service": service} if service else {}
+                took: dict[str, object] = {"seconds": round(event.seconds, 4)} if event.seconds else {}
+                self._write({"type": f"watch.{kind}", **about, "text": text, **took, **data})
             case BuildOutput(name=name, text=text):
                 self._write({"id": f"Image {name}", "status": "Building", "text": text})
             case StepStarted(kind=kind, name=name, verb=verb, reason=reason) if verb in WORDS:
