@@ -125,6 +125,7 @@ class LocalEngine:
 
     @told
     def settle(self, project: str) -> None:
+        self._forget_helper(project)
         self.removed |= containers.sweep_staging(self.roots)
         _remove_empty(f"{self.roots.run}/projects")
         if _has_half_made(f"{self.roots.state}/volumes"):
@@ -141,9 +142,7 @@ class LocalEngine:
         from compose import journal
         from runtime.shim.keeping import clear_stale
 
-        helper = self.helpers.pop(project_run_dir(self.roots, project), None)
-        if helper is not None:
-            helper.close()
+        self._forget_helper(project)
         clear_stale(project_run_dir(self.roots, project))
         journal.remove(journal.path_of(self.roots.state, project))
 
@@ -255,6 +254,8 @@ class LocalEngine:
     def _boot(self, ident: str, project: str) -> None:
         """Have a shim forked for the bundle, and wait until its container is ready to start."""
         containers.dismiss(self.roots, ident)
+        if self._joiner is not None:
+            self._joiner.resolving.discard(ident)  # the sockets of an earlier life went with its namespace
         channel = self._fork({"op": "create", "id": ident}, project)
         with self.lock:
             old = self.channels.pop(ident, None)
@@ -291,6 +292,14 @@ class LocalEngine:
             except OSError:
                 self.helpers[directory] = None
         return self.helpers[directory]
+
+    def _forget_helper(self, project: str) -> None:
+        """Look anew for the project's helper: in a long life of ours it has ended with the last container, or begun."""
+        with self.lock:
+            helper = self.helpers.pop(project_run_dir(self.roots, project), None)
+            self.helped.discard(project)
+        if helper is not None:
+            helper.close()
 
     @told
     def prepare_container(self, ident: str) -> None:
