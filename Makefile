@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench install busybox terminals clean
+.PHONY: demo test lint bench install busybox terminals postgresql clean
 
 install: $(VENV)/.installed
 
@@ -30,7 +30,15 @@ terminals:
 	@command -v tmux >/dev/null && command -v zsh >/dev/null && command -v fish >/dev/null || [ "$$(id -u)" != 0 ] || \
 		! command -v apt-get >/dev/null || { apt-get update -q && apt-get install -q -y tmux zsh fish; } >/dev/null || true
 
-test: install busybox terminals
+# The tests of resets run PostgreSQL; without it they skip and say so. Its packages must not start a server.
+postgresql:
+	@ls /usr/lib/postgresql >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ mkdir -p /etc/postgresql-common && \
+		{ [ -e /etc/postgresql-common/createcluster.conf ] || \
+		echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf; } && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y postgresql; } >/dev/null || true
+
+test: install busybox terminals postgresql
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 

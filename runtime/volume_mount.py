@@ -42,11 +42,23 @@ def mount_once(path: str, volume: Volume) -> None:
     options = volume.options
     flags, data = split_options(options.get("o", ""))
     source, kind = options.get("device", ""), options.get("type", "")
+    if kind == "overlay":
+        _forget_volatile(data)
     result = libc().mount(source.encode(), path.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
     if result != 0:
         code = ctypes.get_errno()
         hint = "check driver_opts: type, o and device are those of mount(8)"
         raise RuntimeFault(f"cannot mount volume {volume.name!r} ({kind} {source}): {os.strerror(code)}", hint)
+
+
+def _forget_volatile(data: str) -> None:
+    """An upper that was mounted volatile is refused a second time, unless its mark is taken away (overlayfs.rst)."""
+    words = dict(word.split("=", 1) for word in data.split(",") if "=" in word)
+    mark = f"{words.get('workdir', '')}/work/incompat/volatile"
+    if "volatile" in data.split(",") and os.path.isdir(mark):
+        from runtime.tree import remove_tree
+
+        remove_tree(mark)
 
 
 def unmount(path: str) -> None:

@@ -104,6 +104,10 @@ class Session:
         if self._engine is None:
             from compose.engine.local import LocalEngine
 
+            if os.path.isdir(f"{self.roots.state}/leases"):
+                from compose.testing.lease import sweep  # test stacks whose tests were killed, with their guard
+
+                sweep(self.roots, self.environ, self.warn)
             self._engine = LocalEngine(self.roots, self.environ)
             self.timings.mark("imports")
             if self.shared.timings:

@@ -260,6 +260,13 @@ def missing(name: str, register: int = _LOADED) -> bytes:
     return _expression("lookup", text(1, name), be32(2, register), be32(5, 1))
 
 
+def by_chance(least: int, modulus: int) -> bytes:
+    """``numgen random mod MODULUS < LEAST``: true for that share of the packets, compared in network order."""
+    draw = _expression("numgen", be32(1, _LOADED), be32(2, modulus), be32(3, 1))
+    ordered = _expression("byteorder", be32(1, _LOADED), be32(2, _LOADED), be32(3, 1), be32(4, 4), be32(5, 4))
+    return draw + ordered + compare(pack(">I", least), LT)
+
+
 def verdict(code: int, chain: str = "") -> bytes:
     return _expression("immediate", be32(1, 0), nest(2, _verdict(code, chain)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -130,3 +131,18 @@ def test_built(example: Callable[[str], Project]) -> None:
     assert "<h1>Another title</h1>" in eventually(lambda: page(port), 5)
     assert app.exec("web", "ls", "/app") == "serve.py\n"
     app.run("down", "-v")
+
+
+def test_pytest(machine: Machine, tmp_path: Path) -> None:
+    """The example's own tests, with nothing but the installed package."""
+    shutil.copytree(ROOT / "examples" / "pytest", tmp_path / "pytest")
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path / "pytest",
+        env=machine.environ(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "5 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert re.search(r"t-pytest-.*: up .* reset .* down", ran.stdout)
