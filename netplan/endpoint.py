@@ -112,7 +112,8 @@ def wanted_text(spec: EndpointSpec) -> str:
 def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRow, list[int], bool]:
     """The endpoint's row, with its ports bound: a new one, or the one there is (then the last value is true)."""
     known = store.endpoint(spec.container, spec.network)
-    if known and not (known.wanted == wanted_text(spec) and publish.agree(on, known.ports, spec.ports)):
+    ports = spec.ports if on.bridged else ()  # elsewhere the container's own ports are on the wire
+    if known and not (known.wanted == wanted_text(spec) and publish.agree(on, known.ports, ports)):
         detach(store, spec.container, spec.network)
         known = None
     if known:
@@ -128,10 +129,10 @@ def _lease(store: Store, on: NetworkRow, spec: EndpointSpec) -> tuple[EndpointRo
             store.note_own_macs(on.id)
         link = store.next_link()
         own = {V4: address, V6: address6}
-        ports, fds = publish.reserve(store, on, spec.ports, own) if on.bridged else ((), [])
+        bound, fds = publish.reserve(store, on, ports, own)
         row = EndpointRow(
             *(spec.container, spec.network, spec.interface, link, address, mac, spec.names, spec.links),
-            *(spec.default_route, wanted_text(spec), False, -1, ports, address6, spec.default_route6),
+            *(spec.default_route, wanted_text(spec), False, -1, bound, address6, spec.default_route6),
         )
         try:
             store.add_endpoint(row)

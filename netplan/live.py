@@ -52,6 +52,8 @@ def publish(
     """
     with store:
         on, row = networks.find(store, network), _find(store, container, network)
+        if not on.bridged:
+            return (), ()
         fresh, fds = host_ports.reserve(store, on, host_ports.pair(on, row.ports, ports)[1], row.addresses)
         try:
             _write(store, row, (*row.ports, *fresh))

@@ -71,28 +71,36 @@ def pair(
 ) -> tuple[tuple[PublishedPort, ...], tuple[PortMapping, ...]]:
     """Which of the ports in force come from which mapping: those that do, and the mappings that have none.
 
-    Mappings of one host port choose first, then ranges, then those that take any port.
+    Mappings of one host port choose first, then ranges, then those that take any port. A port that is only open
+    (gateway mode ``routed``) serves all mappings of it.
     """
-    left = list(ports)
-    found: list[PublishedPort] = []
+    opened = [port for port in ports if _is_open(network, port)]
+    left = [port for port in ports if port not in opened]
+    found: dict[PublishedPort, None] = {}
     missing = []
     for mapping in sorted(mappings, key=lambda one: (not one.host_port, one.host_port_end > one.host_port)):
-        first = next((port for port in left if _comes_from(network, port, mapping)), None)
-        if first is None:
+        taken = [port for port in left if _comes_from(network, port, mapping)]
+        taken = [port for port in taken if port.host_port == taken[0].host_port]
+        own = [port for port in opened if _same_target(port, mapping)]
+        if not taken and (not own or _addresses(network, mapping)):
             missing.append(mapping)
-            continue
-        for port in [
-            port for port in left if _comes_from(network, port, mapping) and port.host_port == first.host_port
-        ]:
-            left.remove(port)
-            found.append(port)
+        left = [port for port in left if port not in taken]
+        found.update(dict.fromkeys((*taken, *own)))
     return tuple(found), tuple(missing)
 
 
+def _is_open(network: NetworkRow, port: PublishedPort) -> bool:
+    """The port is the container's own, at its own address."""
+    family = family_of(port.host_ip)
+    return network.mode(family) == "routed"
+
+
+def _same_target(port: PublishedPort, mapping: PortMapping) -> bool:
+    return (port.container_port, port.protocol) == (mapping.container_port, mapping.protocol)
+
+
 def _comes_from(network: NetworkRow, port: PublishedPort, mapping: PortMapping) -> bool:
-    if (port.container_port, port.protocol) != (mapping.container_port, mapping.protocol):
-        return False
-    if port.host_ip not in _addresses(network, mapping):
+    if not _same_target(port, mapping) or port.host_ip not in _addresses(network, mapping):
         return False
     end = max(mapping.host_port, mapping.host_port_end)
     return not mapping.host_port or mapping.host_port <= port.host_port <= end
