@@ -47,6 +47,7 @@ class Bundle:
     """
 
     def __init__(self, roots: Roots, ident: str) -> None:
+        self._roots = roots
         self.id = ident
         self.dir = f"{roots.state}/containers/{ident}"
         self.spec = f"{self.dir}/spec.json"
@@ -62,6 +63,10 @@ class Bundle:
         self.run = f"{roots.run}/containers/{ident}"
         self.state = f"{self.run}/state.json"
         self.control = f"{self.run}/control.sock"
+
+    def beside(self, ident: str) -> Bundle:
+        """Another container's bundle, under the same roots."""
+        return Bundle(self._roots, ident)
 
 
 def remove_run_dir(bundle: Bundle) -> None:

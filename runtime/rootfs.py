@@ -194,10 +194,11 @@ def _network_files(spec: ContainerSpec, bundle: Bundle) -> list[Bind]:
     if not spec.network_files:
         return []
     attributes = m.MOUNT_ATTR_RDONLY if spec.rootfs.readonly else 0
+    owner = bundle.beside(spec.network_files_of) if spec.network_files_of else bundle
     return [
-        Bind(bundle.resolv_conf, "/etc/resolv.conf", set=attributes),
-        Bind(bundle.hostname, "/etc/hostname", set=attributes),
-        Bind(bundle.hosts, "/etc/hosts", set=attributes),
+        Bind(owner.resolv_conf, "/etc/resolv.conf", set=attributes),
+        Bind(owner.hostname, "/etc/hostname", set=attributes),
+        Bind(owner.hosts, "/etc/hosts", set=attributes),
     ]
 
 

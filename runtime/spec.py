@@ -164,7 +164,7 @@ class ContainerSpec:
     """Everything that ``runtime.container.create`` needs. ``id`` is 64 hex digits, ``name`` unique on the machine.
 
     ``network_files``: mount /etc/hosts, /etc/hostname and /etc/resolv.conf from the container's directory (see
-    runtime/paths.py); false only for ``network: container:...``, which shares the other container's.
+    runtime/paths.py), or from that of ``network_files_of``, an id: whose network namespace is shared shares these too.
     ``extra_hosts``: lines for /etc/hosts as (name, address). ``annotations``: opaque to the runtime.
     """
 
@@ -193,6 +193,7 @@ class ContainerSpec:
     log: LogConfig = LogConfig()
     labels: Mapping[str, str] = EMPTY
     network_files: bool = True
+    network_files_of: str = ""
     extra_hosts: tuple[tuple[str, str], ...] = ()
     cgroup_parent: str = ""
     auto_remove: bool = False

@@ -7,8 +7,10 @@ import os
 
 from compose import labels as key
 from compose.engine import translate
+from compose.errors import EngineError
 from compose.plan.hooks import PHASES, SELF
 from compose.plan.observed import ObservedImage
+from compose.plan.select import shared_references
 from compose.record import record, replace
 from runtime import container as containers
 from runtime import volumes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from compose.engine.translate_storage import VolumeUse
     from compose.plan.desired import Desired, DesiredService
+    from runtime.container import Container
     from runtime.spec import ContainerSpec, Rootfs
     from runtime.volumes import Volume
 
@@ -98,10 +101,46 @@ def make_spec(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> tuple
         volume_paths=paths,
         overrides=wanted.overrides,
         environ=environ,
-        shares=wanted.shares,
+        shares={**wanted.shares, **_foreign_shares(roots, wanted.service)},
         replaces=wanted.replaces,
     )
-    return replace(spec, helper_dir=project_run_dir(roots, wanted.desired.project)), mounts
+    owner = _network_owner(roots, spec.namespaces.network)
+    return replace(spec, helper_dir=project_run_dir(roots, wanted.desired.project), network_files_of=owner), mounts
+
+
+def _network_owner(roots: Roots, network: str) -> str:
+    """Whose network namespace it is, if it is another container's: that one may have joined a third one's."""
+    ident = ""
+    while network.startswith("container:"):
+        ident = network.removeprefix("container:")
+        other = containers.read_container(roots, ident)
+        network = f"container:{other.info['network_of']}" if other is not None and _joined(other) else ""
+    return ident
+
+
+def _joined(one: Container) -> bool:
+    return len(str(one.info.get("network_of", ""))) == len(one.id)
+
+
+def _foreign_shares(roots: Roots, service: DesiredService) -> dict[str, str]:
+    """The ids behind ``container:NAME``, by name, id, or the beginning of one. Raises EngineError if there is none."""
+    references = [text for text in shared_references(service) if text.startswith("container:")]
+    if not references:
+        return {}
+    names = {one.id: one.name for one in containers.list_containers(roots)}
+    found = {}
+    for text in references:
+        wanted = text.removeprefix("container:")
+        idents = [ident for ident, name in names.items() if name == wanted]
+        idents = idents or [ident for ident in names if wanted and ident.startswith(wanted)]
+        if len(idents) != 1:
+            raise EngineError(
+                f"cannot join {service.name} to container {wanted}: "
+                + ("there is no such container" if not idents else "several ids begin like that"),
+                hint="containers of Docker are not seen here" if not idents else "",
+            )
+        found[text] = idents[0]
+    return found
 
 
 def _volumes(

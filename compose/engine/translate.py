@@ -81,7 +81,6 @@ def container_spec(
     hostname = config.get("hostname") or ident[:12]
     privileged = bool(config.get("privileged"))
     security = security_options(config, desired.working_dir, read)
-    joined = namespaces.network.startswith("container:")
     return ContainerSpec(
         id=ident,
         name=name,
@@ -107,7 +106,6 @@ def container_spec(
         health=_health(config.get("healthcheck") or {}, image.config),
         log=_log(config.get("logging") or {}),
         labels=_labels(desired, service, number, config, image, ident, replaces, overrides),
-        network_files=not joined,
         extra_hosts=_extra_hosts(config.get("extra_hosts") or ()),
         cgroup_parent=config.get("cgroup_parent") or "",
         dns_servers=dns_servers(config) if service.networks else (),

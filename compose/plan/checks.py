@@ -56,7 +56,10 @@ def check_external(desired: Desired, services: Sequence[DesiredService], observe
     volumes = {volume.name for volume in observed.volumes}
     used = {key for service in services for key, _target in volume_mounts(service)}
     problems = [
-        (f"cannot find network {one.name!r}, declared as external ({one.key})", "create it, or drop external: true")
+        (
+            f"cannot find network {one.name!r}, declared as external ({one.key})",
+            "create it, or drop external: true; networks of Docker are not seen here",
+        )
         for one in used_networks(desired, services)
         if one.external and one.name not in networks
     ]

@@ -20,6 +20,9 @@ from compose.spec.pipeline import Loaded
 from compose.spec.validate import network_order
 
 # Changing these recreates nothing; the rest of the canonical config is what the hash stands for.
+PREDEFINED = ("bridge", "host", "none")
+PLAIN_MODES = ("bridge", "default")  # network_mode: a network of the project that only these services are on
+BRIDGE_MODE = "bridge-mode"
 NOT_HASHED = frozenset(["build", "pull_policy", "scale", "depends_on", "profiles"])
 
 
@@ -30,6 +33,10 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
     digests = {(file.kind, file.key): file.digest for file in files}
     names = root["services"].keys()
     services = tuple(_service(loaded, name, item, digests, names) for name, item in root["services"].items())
+    networks = [DesiredNetwork(*_resource(key, item)) for key, item in root["networks"].items()]
+    if any(service.networks == (BRIDGE_MODE,) for service in services):
+        plain = {"name": f"{loaded.name}_{BRIDGE_MODE}", "driver": "bridge"}
+        networks.append(DesiredNetwork(*_resource(BRIDGE_MODE, plain)))
     return Desired(
         project=loaded.name,
         working_dir=place.directory,
@@ -37,7 +44,7 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
         environment_files=place.env_files,
         services=services,
         order=loaded.order,
-        networks=tuple(DesiredNetwork(*_resource(key, item)) for key, item in root["networks"].items()),
+        networks=tuple(networks),
         volumes=tuple(DesiredVolume(*_resource(key, item)) for key, item in root["volumes"].items()),
         files=files,
         disabled=loaded.disabled,
@@ -77,7 +84,7 @@ def _service(
     loaded: Loaded, name: str, item: Mapping[str, Any], digests: Mapping[tuple[str, str], str], names: Collection[str]
 ) -> DesiredService:
     """``names``: the enabled services; a dependency on another one was declared not to be required, and is left out."""
-    config = _config(item)
+    config = _with_mode(_config(item), loaded.root["networks"])
     provided = bool(config.get("provider"))  # something else than a container
     replicas = config.get("scale", (config.get("deploy") or {}).get("replicas"))
     return DesiredService(
@@ -92,8 +99,17 @@ def _service(
             for target, d in config.get("depends_on", {}).items()
             if target in names
         ),
-        networks=network_order(config.get("networks")),
+        networks=(BRIDGE_MODE,) if config.get("network_mode") in PLAIN_MODES else network_order(config.get("networks")),
     )
+
+
+def _with_mode(config: dict[str, Any], networks: Mapping[str, Any]) -> dict[str, Any]:
+    """Docker has networks of its own by the names of three modes; an external one of these names means that mode."""
+    keys = network_order(config.get("networks"))
+    only = networks.get(keys[0]) if len(keys) == 1 else None
+    if not only or not only.get("external") or only["name"] not in PREDEFINED:
+        return config
+    return {**{key: value for key, value in config.items() if key != "networks"}, "network_mode": only["name"]}
 
 
 def config_hash(config: Mapping[str, Any], digests: Mapping[tuple[str, str], str]) -> str:
