@@ -262,10 +262,13 @@ def _back(on: NetworkRow, row: EndpointRow) -> list[Message]:
 
 def _finish(store: Store, spec: EndpointSpec, nsid: int) -> None:
     """The names answer from now on."""
-    store.execute(
-        "UPDATE endpoint SET ready = 1, nsid = ?, names = ?, links = ? WHERE container = ? AND network = ?",
-        (nsid, json.dumps(spec.names), json.dumps(dict(spec.links)), spec.container, spec.network),
-    )
+    with store:
+        store.execute(
+            "UPDATE endpoint SET ready = 1, nsid = ?, names = ?, links = ? WHERE container = ? AND network = ?",
+            (nsid, json.dumps(spec.names), json.dumps(dict(spec.links)), spec.container, spec.network),
+        )
+        own = spec.container[:12]
+        store.note_names(spec.network, [name for name in spec.names if name != own])
 
 
 def _delete_links(store: Store, rows: list[EndpointRow]) -> None:

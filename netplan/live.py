@@ -39,6 +39,7 @@ def set_aliases(
             "UPDATE endpoint SET names = ?, links = ? WHERE container = ? AND network = ?",
             (json.dumps(names), json.dumps(dict(links)), container, network),
         )
+        store.note_names(network, [name for name in names if name != container[:12]])
 
 
 def publish(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from fcntl import ioctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ctypes import CDLL
 
 _NEWNET = 0x40000000
+_SIOCGSKNS = 0x894C
 _libc: list[CDLL] = []
 
 
@@ -32,6 +34,11 @@ def setns(fd: int) -> None:
 def unshare() -> None:
     """A new network namespace for the calling thread (unshare(2)). Raises OSError."""
     _call("unshare", _NEWNET)
+
+
+def of_socket(fd: int) -> int:
+    """The network namespace of a socket, as a new descriptor (SIOCGSKNS). Raises OSError."""
+    return ioctl(fd, _SIOCGSKNS)
 
 
 class inside:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from netplan.family import Family
 
-FORMAT = 2
+FORMAT = 3
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE network (
@@ -59,6 +59,7 @@ CREATE TABLE published (
     PRIMARY KEY (protocol, host_ip, host_port),
     FOREIGN KEY (container, network) REFERENCES endpoint (container, network) ON DELETE CASCADE
 ) WITHOUT ROWID;
+CREATE TABLE known (network TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (network, name)) WITHOUT ROWID;
 CREATE INDEX published_by_container ON published (container, network);
 """
 
@@ -168,6 +169,7 @@ class Store:
     def drop_network(self, name: str) -> None:
         self.execute("DELETE FROM meta WHERE key = 'macs ' || (SELECT id FROM network WHERE name = ?)", (name,))
         self.execute("DELETE FROM endpoint WHERE network = ?", (name,))
+        self.execute("DELETE FROM known WHERE network = ?", (name,))
         self.execute("DELETE FROM network WHERE name = ?", (name,))
 
     def endpoint(self, container: str, network: str) -> EndpointRow | None:
@@ -226,6 +228,16 @@ class Store:
 
     def has_own_macs(self, network_id: str) -> bool:
         return bool(self.execute("SELECT 1 FROM meta WHERE key = ?", (f"macs {network_id}",)))
+
+    def note_names(self, network: str, names: Iterable[str]) -> None:
+        """Names that are ours, also while nobody answers to them: those of one label. A name with dots may be one of
+        the world's that somebody stood in for."""
+        rows = [(network, name.lower()) for name in names if "." not in name]
+        with self._lock:
+            self._database.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", rows)
+
+    def known_names(self) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in self.execute("SELECT network, name FROM known")]
 
     def next_link(self) -> int:
         """An interface index nobody uses: counted up from a start of this instance's own. In a transaction."""
@@ -291,7 +303,7 @@ def _prepare(database: _sqlite3.Connection, instance: str) -> bool:
     database.execute("BEGIN IMMEDIATE")
     try:
         if fresh := _stamp(database) != stamp:
-            for table in ("published", "endpoint", "network", "meta"):
+            for table in ("published", "endpoint", "known", "network", "meta"):
                 database.execute(f"DROP TABLE IF EXISTS {table}")
             for statement in _SCHEMA.split(";\n"):
                 if statement.strip():

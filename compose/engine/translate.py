@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 LOG_DRIVERS = ("json-file", "local", "none")
+HOST_GATEWAY = "host-gateway"
 
 
 def container_spec(
@@ -106,7 +107,7 @@ def container_spec(
         health=_health(config.get("healthcheck") or {}, image.config),
         log=_log(config.get("logging") or {}),
         labels=_labels(desired, service, number, config, image, ident, replaces, overrides),
-        extra_hosts=_extra_hosts(config.get("extra_hosts") or ()),
+        extra_hosts=_extra_hosts(config.get("extra_hosts") or (), own=bool(service.networks)),
         cgroup_parent=config.get("cgroup_parent") or "",
         dns_servers=dns_servers(config) if service.networks else (),
         auto_remove=bool(overrides.get("auto_remove")),
@@ -246,13 +247,15 @@ def decimal_size(size: Any) -> int:
         raise EngineError(f"cannot read log size {size!r}: write 10m, or a number of bytes") from None
 
 
-def _extra_hosts(rows: Any) -> tuple[tuple[str, str], ...]:
-    """(name, address) pairs; the address may be the word ``host-gateway``, which the engine replaces."""
+def _extra_hosts(rows: Any, *, own: bool) -> tuple[tuple[str, str], ...]:
+    """(name, address) pairs; the address may be the word ``host-gateway``, which the engine replaces where the
+    container has a network of its own. Elsewhere the host is at 127.0.0.1, if anywhere."""
     if hasattr(rows, "items"):
         pairs = [(name, value) for name, given in rows.items() for value in _addresses(given)]
     else:
         pairs = [split_option(row, "=" if "=" in row else ":") for row in rows]
-    return tuple((name, address.strip("[]")) for name, address in pairs)
+    pairs = [(name, address.strip("[]")) for name, address in pairs]
+    return tuple((name, "127.0.0.1" if address == HOST_GATEWAY and not own else address) for name, address in pairs)
 
 
 def _addresses(value: Any) -> list[str]:

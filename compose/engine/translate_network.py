@@ -187,16 +187,17 @@ def resolv_conf(desired: Desired, service: DesiredService, host: str = "") -> st
     """The container's /etc/resolv.conf.
 
     On the project's networks that is our resolver at 127.0.0.11, which forwards; elsewhere (``network_mode``) the
-    service's ``dns``, else ``host``: the text of the host's file.
+    service's ``dns``, else ``host``: the text of the host's file. Search domains and options are the service's, else
+    the host's, as Docker has it; a search of ``.`` is none.
     """
     config = service.config
     servers = _list(config.get("dns"))
     if service.networks:
         servers = [RESOLVER]
-    search = _list(config.get("dns_search"))
-    options = _list(config.get("dns_opt"))
-    if not servers and not search and not options:
+    if not servers and not _list(config.get("dns_search")) and not _list(config.get("dns_opt")):
         return host
+    search = _list(config.get("dns_search")) or _words(host, "search") or _words(host, "domain")
+    options = _list(config.get("dns_opt")) or _words(host, "options")
     if service.networks and not any(option.startswith("ndots:") for option in options):
         options = [*options, "ndots:0"]
     lines = [f"nameserver {server}" for server in servers] or [
@@ -207,6 +208,12 @@ def resolv_conf(desired: Desired, service: DesiredService, host: str = "") -> st
     if options:
         lines.append("options " + " ".join(options))
     return "\n".join(lines) + "\n"
+
+
+def _words(text_: str, keyword: str) -> list[str]:
+    """The values of a resolv.conf(5) keyword; of several lines the last counts."""
+    rows = [line.split()[1:] for line in text_.splitlines() if line.split()[:1] == [keyword]]
+    return rows[-1] if rows else []
 
 
 def dns_servers(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Questions for the host's DNS servers: in order, four seconds each, over the transport that the client used.
+"""Questions for other DNS servers: in order, four seconds each, over the transport that the client used.
+
+The host's servers are asked from the host, those that a service names itself from its container's namespace, as Docker
+does: they may be its neighbours, or on a network that only the container has joined.
 
 SERVFAIL, REFUSED, silence and unreachable servers go on to the next one; NXDOMAIN is an answer. Each question has its
 own socket (so its own port) and a random id, and only its own reply is taken.
@@ -14,6 +17,7 @@ from time import monotonic
 
 from netplan import host
 from netplan.dns import wire
+from netplan.netns import inside, of_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,13 +56,26 @@ class Forwarder:
         return self._read
 
     def forward(
-        self, query: Query, data: bytes, datagram: bool, send: Callable[[bytes], None], servers: tuple[str, ...] = ()
+        self,
+        query: Query,
+        data: bytes,
+        datagram: bool,
+        send: Callable[[bytes], None],
+        servers: tuple[str, ...] = (),
+        origin: int = -1,
     ) -> None:
-        """Ask, and ``send`` the reply some day; at the latest SERVFAIL."""
+        """Ask, and ``send`` the reply some day; at the latest SERVFAIL. ``origin``: a socket of the namespace from
+        which ``servers`` are asked."""
         if len(self._flights) >= _IN_FLIGHT:
             send(wire.reply(query, wire.REFUSED, []))
             return
-        self._launch(_Flight(query, data, datagram, send, (servers or self.servers())[:_SERVERS]))
+        chosen = (servers or self.servers())[:_SERVERS]
+        if not chosen and "." not in query.name:
+            send(
+                wire.reply(query, wire.NXDOMAIN, [])
+            )  # nobody to ask: a client would take SERVFAIL for a passing trouble
+            return
+        self._launch(_Flight(query, data, datagram, send, chosen, origin if servers else -1))
 
     def handle(self, fd: int) -> bool:
         """Whether the descriptor is one of ours; then its news has been dealt with."""
@@ -129,7 +146,13 @@ class _Flight:
     """One question at one server after the other."""
 
     def __init__(
-        self, query: Query, data: bytes, datagram: bool, send: Callable[[bytes], None], servers: tuple[str, ...]
+        self,
+        query: Query,
+        data: bytes,
+        datagram: bool,
+        send: Callable[[bytes], None],
+        servers: tuple[str, ...],
+        origin: int,
     ) -> None:
         self.query = query
         self.datagram = datagram
@@ -139,6 +162,7 @@ class _Flight:
         self.deadline = 0.0
         self.fd = -1
         self._data = data
+        self._origin = origin
         self._id = 0
         self._socket: _socket.socket | None = None
         self._unsent = b""
@@ -148,9 +172,7 @@ class _Flight:
         """Ask the next server; the descriptor to wait for. Raises OSError."""
         server = self.left.pop(0)
         self._id = int.from_bytes(os.urandom(2), "big")
-        family = _socket.AF_INET6 if ":" in server else _socket.AF_INET
-        kind = _socket.SOCK_DGRAM if self.datagram else _socket.SOCK_STREAM
-        self._socket = sock = _socket.socket(family, kind | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        self._socket = sock = self._open(_socket.AF_INET6 if ":" in server else _socket.AF_INET)
         self.fd = sock.fileno()
         self.deadline = monotonic() + _PATIENCE
         question = self._id.to_bytes(2, "big") + self._data[2:]
@@ -163,6 +185,17 @@ class _Flight:
             sock.send(self._unsent)
             self._unsent = b""
         return self.fd
+
+    def _open(self, family: int) -> _socket.socket:
+        kind = (_socket.SOCK_DGRAM if self.datagram else _socket.SOCK_STREAM) | _socket.SOCK_NONBLOCK
+        if self._origin < 0:
+            return _socket.socket(family, kind | _socket.SOCK_CLOEXEC)
+        netns = of_socket(self._origin)
+        try:
+            with inside(netns):
+                return _socket.socket(family, kind | _socket.SOCK_CLOEXEC)
+        finally:
+            os.close(netns)
 
     def waits_for(self) -> int:
         return select.EPOLLOUT if self._unsent else select.EPOLLIN

@@ -148,16 +148,17 @@ class Resolver:
         found = self._local(container, query)
         if found is not None:
             send(wire.reply(query, found[0], found[1], limit))
-        elif not self._zone.may_forward(container):
+        elif self._zone.is_known(container, query.name) or not (servers or self._zone.may_forward(container)):
             send(wire.reply(query, wire.NXDOMAIN, []))
         else:
-            self._forwarder.forward(query, data, datagram, send, servers)
+            origin = self._sockets[container][0].fileno() if container in self._sockets else -1
+            self._forwarder.forward(query, data, datagram, send, servers, origin)
 
     def _refresh(self) -> None:
         version = self._store.version()
         if version != self._version:
             self._version = version
-            self._zone = Zone(self._store.networks(), self._store.endpoints())
+            self._zone = Zone(self._store.networks(), self._store.endpoints(), self._store.known_names())
 
     def _local(self, container: str, query: Query) -> tuple[int, list[bytes]] | None:
         """Code and records, or None for a name that is not ours. A known name has A records and nothing else."""

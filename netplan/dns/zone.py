@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 class Zone:
     """All names of an instance."""
 
-    def __init__(self, networks: Iterable[NetworkRow], endpoints: Iterable[EndpointRow]) -> None:
+    def __init__(
+        self,
+        networks: Iterable[NetworkRow],
+        endpoints: Iterable[EndpointRow],
+        known: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """``known``: networks and names of one label that somebody on them has or had."""
+        self._known = set(known)
         networks = list(networks)
         self._names: dict[str, dict[str, list[bytes]]] = {network.name: {} for network in networks}
         self._pointers: dict[str, dict[bytes, str]] = {name: {} for name in self._names}
@@ -59,6 +66,10 @@ class Zone:
                     return found
             at = name.rfind(".", 0, at)
         return None
+
+    def is_known(self, container: str, name: str) -> bool:
+        """The name is one of ours though nobody has it now: a service that is stopped. Nobody else is asked for it."""
+        return any((row.network, name) in self._known for row in self._views.get(container, ()))
 
     def _in_network(self, row: EndpointRow, name: str) -> list[bytes] | None:
         names = self._names[row.network]

@@ -499,5 +499,27 @@ def test_network() -> None:
     ],
 )
 def test_resolv_conf(config: dict[str, Any], text: str) -> None:
+    """What the service says, else what the host says."""
     desired = project(service("web", **config))
     assert resolv_conf(desired, desired.services[0], "nameserver 9.9.9.9\n") == text
+
+
+def test_resolv_conf_takes_search_and_options_of_the_host() -> None:
+    host = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch corp.example\n"
+
+    def text(**config: Any) -> str:
+        desired = project(service("web", networks=("default",), **config))
+        return resolv_conf(desired, desired.services[0], host)
+
+    assert text() == "nameserver 127.0.0.11\nsearch corp.example\noptions edns0 trust-ad ndots:0\n"
+    assert text(dns_search=["."], dns_opt=["ndots:2"]) == "nameserver 127.0.0.11\noptions ndots:2\n"
+    assert "search a b\n" in text(dns_search=["a", "b"])
+
+
+def test_host_gateway_without_a_network_of_its_own_is_the_loopback() -> None:
+    rows = ["a:host-gateway", "b:[fd00::1]"]
+    assert spec(network_mode="host", networks=(), extra_hosts=rows).extra_hosts == (
+        ("a", "127.0.0.1"),
+        ("b", "fd00::1"),
+    )
+    assert spec(extra_hosts=rows).extra_hosts == (("a", "host-gateway"), ("b", "fd00::1"))

@@ -15,6 +15,7 @@ from netplan import host as host_module
 from netplan.dns import sockets, wire
 from netplan.dns.server import Resolver
 from netplan.endpoint import detach
+from netplan.spec import SubnetSpec
 from tests.netplan.support import INSTANCE, Host, container, private_host, run
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
@@ -65,7 +66,8 @@ def decode(data: bytes) -> tuple[int, list[str]]:
     for _ in range(count):
         kind, _class, _ttl, size = struct.unpack_from(">HHIH", data, at + 2)
         raw = data[at + 12 : at + 12 + size]
-        found.append(socket.inet_ntoa(raw) if kind == wire.A else raw.decode("latin-1"))
+        family = {wire.A: socket.AF_INET, wire.AAAA: socket.AF_INET6}.get(kind)
+        found.append(socket.inet_ntop(family, raw) if family else raw.decode("latin-1"))
         at += 12 + size
     return wire.code_of(data), found
 
@@ -146,11 +148,11 @@ def test_names_aliases_links_and_pointers(host: Host) -> None:
     assert lookup(host, "one", "web", tcp=True)[0] == 0
     assert lookup(host, "one", "shop-web-2") == (0, ["172.17.0.3"])
     assert lookup(host, "one", "cache") == (0, ["172.17.0.3"])
-    assert lookup(host, "web-1", "cache") == (wire.SERVFAIL, [])  # a private alias; there is no upstream
+    assert lookup(host, "web-1", "cache") == (wire.NXDOMAIN, [])  # a private alias; there is no upstream
     assert lookup(host, "one", "db") == (0, ["172.18.0.2"])
     assert lookup(host, "one", "db.shop_back") == (0, ["172.18.0.2"])
     assert lookup(host, "one", "web.shop_back") == (wire.SERVFAIL, [])
-    assert lookup(host, "web-1", "db") == (wire.SERVFAIL, [])  # another network's
+    assert lookup(host, "web-1", "db") == (wire.NXDOMAIN, [])  # another network's
     assert lookup(host, "db", "web") == (wire.NXDOMAIN, [])  # internal: nobody outside is asked
     assert lookup(host, "one", "web", wire.AAAA) == (0, [])
     assert lookup(host, "one", "web", 15) == (0, [])
@@ -167,7 +169,7 @@ def test_answers_follow_the_store_at_once(host: Host) -> None:
     running.add("client")
     running.start()
     for _ in range(5):
-        assert lookup(host, "client", "late") == (wire.SERVFAIL, [])
+        assert lookup(host, "client", "late") == (wire.NXDOMAIN, [])
         host.attach("late", names=("late",))
         assert lookup(host, "client", "late") == (0, ["172.17.0.3"])
         detach(host.store, container("late"))
@@ -211,6 +213,78 @@ def test_a_silent_server_does_not_hold_up_others_and_nxdomain_is_final(host: Hos
     waiting.join()
     assert results == [(wire.NXDOMAIN, [])]
     assert (silent.seen, no.seen, unasked.seen) == (1, 1, 0)
+    running.halt()
+
+
+@private_host
+def test_both_families_are_answered(host: Host) -> None:
+    host.network(enable_ipv6=True, subnets=(SubnetSpec("fd00:1::/64"),))
+    host.network("old")
+    for name in ("client", "db"):
+        host.attach(name)
+    host.attach("client", "old", interface="eth1", default_route=False)
+    running = Running(host)
+    running.add("client")
+    running.start()
+    assert lookup(host, "client", "db", wire.AAAA) == (0, ["fd00:1::3"])
+    assert lookup(host, "client", "db") == (0, ["172.17.0.3"])
+    assert lookup(host, "client", "client.old", wire.AAAA) == (0, [])
+    reverse = ".".join(reversed("fd000001000000000000000000000003"))
+    assert "db" in lookup(host, "client", f"{reverse}.ip6.arpa", wire.PTR)[1][0]
+    unknown = ".".join(reversed("fd000001000000000000000000000099"))
+    assert lookup(host, "client", f"{unknown}.ip6.arpa", wire.PTR) == (wire.NXDOMAIN, [])
+    running.halt()
+
+
+@private_host
+def test_servers_of_a_service_are_asked_from_its_namespace(host: Host) -> None:
+    """A neighbour on an internal network, and one on the container's own loopback; the host has servers there too."""
+    host.network(internal=True)
+    host.attach("client")
+    host.attach("named")
+    outer = Upstream("127.0.0.61")
+    with host.inside("named"):
+        neighbour = Upstream("172.17.0.3")
+    with host.inside("client"):
+        own = Upstream("127.0.0.61")
+    own.mark = 200
+    running = Running(host)
+    for server, mark in (("172.17.0.3", "3"), ("127.0.0.61", "200")):
+        running.resolver.add(container("client"), *sockets.install(host.namespaces["client"]), [server])
+        if not running.thread.is_alive():
+            running.start()
+        assert lookup(host, "client", "example.com") == (0, [f"9.9.9.{mark}"])
+        assert lookup(host, "client", "example.com", tcp=True) == (0, [f"9.9.9.{mark}"])
+    assert (outer.seen, neighbour.seen) == (0, 2)
+    running.halt()
+
+
+@private_host
+def test_a_stopped_services_name_is_not_asked_for_elsewhere(host: Host) -> None:
+    upstream = Upstream("127.0.0.61")
+    host.network()
+    host.attach("client", names=("client",))
+    host.attach("db", names=("db", "db.example.com"))
+    running = Running(host, ("127.0.0.61",))
+    running.add("client")
+    running.start()
+    detach(host.store, container("db"))
+    assert lookup(host, "client", "DB") == (wire.NXDOMAIN, [])
+    assert upstream.seen == 0
+    assert lookup(host, "client", "db.example.com") == (0, ["9.9.9.61"])  # the world's again
+    assert lookup(host, "client", "never") == (0, ["9.9.9.61"])
+    running.halt()
+
+
+@private_host
+def test_without_servers_a_short_name_does_not_exist(host: Host) -> None:
+    host.network()
+    host.attach("client")
+    running = Running(host, ())
+    running.add("client")
+    running.start()
+    assert lookup(host, "client", "never") == (wire.NXDOMAIN, [])
+    assert lookup(host, "client", "example.com") == (wire.SERVFAIL, [])
     running.halt()
 
 
