@@ -244,9 +244,9 @@ def choice(*words: str) -> Kind:
     return chosen
 
 
-def suggest(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    """``did you mean "x"?`` for the nearest known word, or "" when none is near."""
+def suggest(word: str, known: Mapping[str, Any] | tuple[str, ...], likeness: float = 0.6) -> str:
+    """``did you mean "x"?`` for the nearest known word, or "" when none is as near as ``likeness``, 0 to 1."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(word, list(known), 1, 0.6)
+    matches = get_close_matches(word, list(known), 1, likeness)
     return f'did you mean "{matches[0]}"?' if matches else ""

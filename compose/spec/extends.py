@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from compose.errors import SpecError
+from compose.spec.check import suggest
 from compose.spec.merge import merge_services, unique
 from compose.spec.tree import Map, locate
 
@@ -68,7 +69,9 @@ class _Scope:
         if isinstance(below, Map) and isinstance(below.get(target), Map):
             found: Map = below[target]
             return found
-        raise SpecError(f'cannot extend "{target}": there is no such service', where=where)
+        known = (*(services if isinstance(services, Map) else ()), *(below if isinstance(below, Map) else ()))
+        hint = suggest(target, known)
+        raise SpecError(f'cannot extend "{target}": there is no such service', hint=hint, where=where)
 
     def _from_file(self, path: str, target: str, chain: tuple[tuple[str, str], ...], where: str) -> Map:
         folder = os.path.dirname(path)
@@ -77,7 +80,11 @@ class _Scope:
             root = self.loader.merged(root, self.loader.checked(document, self.variables))
         services = root.get("services")
         if not isinstance(services, Map) or target not in services:
-            raise SpecError(f'cannot extend "{target}": there is no such service in {path}', where=where)
+            raise SpecError(
+                f'cannot extend "{target}": there is no such service in {path}',
+                hint=suggest(target, tuple(services or ())),
+                where=where,
+            )
         scope = _Scope(self.loader, root, Map(), folder, self.variables)
         holder = Map()
         holder["services"] = Map()

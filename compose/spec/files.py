@@ -51,6 +51,10 @@ class Variables:
         outer = self.parent.all() if self.parent else self.inputs.everything()
         return {**self.supplied, **self.own, **outer}
 
+    def names(self) -> tuple[str, ...]:
+        """Names of all variables, for hints; asking does not make the load depend on them."""
+        return tuple(self.all())
+
     def origin(self, name: str) -> str:
         """Where a variable's value comes from, in words; "" when it has none."""
         if self.parent is not None and self.parent(name) is not None:

@@ -105,8 +105,9 @@ def _value(name: str, sign: str, word: str, lookup: Lookup, unset: Callable[[str
 class Interpolator:
     """Replaces the variables in a whole tree, in place, and reports what is missing with its place."""
 
-    def __init__(self, lookup: Lookup, report: Report) -> None:
+    def __init__(self, lookup: Lookup, report: Report, names: Callable[[], tuple[str, ...]] | None = None) -> None:
         self.lookup = lookup
+        self.names = names  # of all variables there are, for hints
         self.report = report
 
     def tree(self, root: Any) -> None:
@@ -137,9 +138,17 @@ class Interpolator:
             elif isinstance(value, (Map, Seq, Override)):
                 self._walk(value, (*path, key), root)
 
+    def _near(self, name: str) -> str:
+        """``did you mean ...`` for a variable that is set and nearly called so."""
+        from compose.spec.check import suggest
+
+        return suggest(name, self.names(), 0.75) if self.names else ""
+
     def _text(self, text: str, path: Path, root: Any) -> Any:
         def unset(name: str) -> None:
-            self.report.warn(f'the variable "{name}" is not set, a blank string is used', where=locate(root, path))
+            near = self._near(name)
+            text = f'the variable "{name}" is not set, a blank string is used'
+            self.report.warn(f"{text}; {near}" if near else text, where=locate(root, path))
 
         try:
             return substitute(text, self.lookup, unset)
@@ -147,7 +156,7 @@ class Interpolator:
             name, message = error.args
             self.report.problem(
                 f"{dotted(path)}: the variable {name} is required" + (f": {message}" if message else ""),
-                hint=f"set {name} in the environment or in .env",
+                hint=self._near(name) or f"set {name} in the environment or in .env",
                 where=locate(root, path),
                 path=path,
             )

@@ -9,7 +9,7 @@ from typing import Any
 from compose.errors import SpecError
 from compose.project import LoadOptions, working_directory
 from compose.record import record
-from compose.spec import defaults, environment, validate
+from compose.spec import defaults, environment, profiles, validate
 from compose.spec.check import Check
 from compose.spec.document import parse_documents
 from compose.spec.extends import apply_extends
@@ -104,7 +104,7 @@ class Loader:
 
     def checked(self, document: Any, variables: Variables) -> Map:
         """A raw document, interpolated and in canonical form (an empty one if it is beyond use)."""
-        interpolator = Interpolator(variables, self.report)
+        interpolator = Interpolator(variables, self.report, variables.names)
         if self.templates:
             interpolator.files(document)
         else:
@@ -157,9 +157,9 @@ def load(
     defaults.drop_version(root, report)
     if switches.resolve_paths:
         loader.resolver(place.directory).tree(root)
-    profiles = validate.all_profiles(root)
-    active = _profiles(options, place.variables) if switches.interpolate else ("*",)
-    disabled = validate.split_profiles(root, active, options.targets)
+    named = profiles.all_profiles(root)
+    active = profiles.active_profiles(options, place.variables) if switches.interpolate else ("*",)
+    disabled = profiles.split_profiles(root, active, options.targets)
     if switches.interpolate and switches.resolve_environment:
         environment.resolve(root, loader, place.variables)
     defaults.complete(root, name, report, normalize=switches.normalize)
@@ -171,7 +171,7 @@ def load(
     defaults.prune(root, everything=everything)
     separator = "_" if options.compatibility else "-"
     warnings = tuple(report.warnings)
-    return Loaded(name, place, root, order, disabled, warnings, inputs, separator, everything, profiles)
+    return Loaded(name, place, root, order, disabled, warnings, inputs, separator, everything, named)
 
 
 def _judged(
@@ -185,12 +185,6 @@ def _judged(
     if switches.refuse:
         validate.refuse_unsupported(root, report)
     return order
-
-
-def _profiles(options: LoadOptions, variables: Variables) -> tuple[str, ...]:
-    if options.profiles:
-        return options.profiles
-    return tuple(part.strip() for part in (variables("COMPOSE_PROFILES") or "").split(",") if part.strip())
 
 
 def _declared_name(loader: Loader, place: Place) -> tuple[str, str, str]:

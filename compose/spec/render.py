@@ -32,7 +32,7 @@ def render_plain(plain: Mapping[str, Any], format: str = "yaml", *, escape: bool
             document["services"][name] = {key: value for key, value in service.items() if not key.startswith("x-")}
             watch = (service.get("develop") or {}).get("watch", [])
             watch[:] = [dict(sorted({"exec": {"command": None}, **rule}.items())) for rule in watch]
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(_finite(document), indent=2, ensure_ascii=False) + "\n"
     for service in document["services"].values():
         for key in ("command", "entrypoint"):
             if service.get(key, ()) is None:
@@ -61,6 +61,17 @@ def _copy(value: Any, dollar: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     return int(value) if isinstance(value, int) else float(value)
+
+
+def _finite(value: Any) -> Any:
+    """A copy that JSON can hold: an infinite number becomes its YAML text."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return ".nan" if value != value else ".inf" if value > 0 else "-.inf"
+    return value
 
 
 def list_services(plain: Mapping[str, Any]) -> tuple[str, ...]:

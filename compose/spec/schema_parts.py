@@ -115,6 +115,17 @@ _DEVICE_REQUEST: Kind = m.record(
         "options": LABELS,
     }
 )
+
+
+@c.written(lambda: {**c.schema_of(_DEVICE_REQUEST), "required": ["capabilities"]})
+def _reservation(value: Any, path: Path, check: Check) -> Any:
+    """A request for devices; ``gpus`` may leave the capabilities out, a reservation may not."""
+    result = _DEVICE_REQUEST(value, path, check)
+    if isinstance(result, Map) and not result.get("capabilities"):
+        return check.problem(path, "needs capabilities, as [gpu]")
+    return result
+
+
 HEALTHCHECK = m.record(
     {
         "disable": c.flag,
@@ -134,6 +145,17 @@ HOOK_FIELDS: dict[str, Kind] = {
     "environment": VARIABLES,
 }
 HOOK = m.record(HOOK_FIELDS)
+
+
+@c.written(lambda: {**c.schema_of(HOOK), "required": ["command"]})
+def hook(value: Any, path: Path, check: Check) -> Any:
+    """A command that is run in a service's container at some moment of its life."""
+    result = HOOK(value, path, check)
+    if isinstance(result, Map) and not result.get("command"):
+        return check.problem(path, "a hook needs a command")
+    return result
+
+
 _UPDATE = m.record(
     {
         "parallelism": c.integer,
@@ -161,7 +183,7 @@ DEPLOY = m.record(
                         "cpus": c.number,
                         "memory": c.size,
                         "generic_resources": m.items_of(_GENERIC),
-                        "devices": m.items_of(_DEVICE_REQUEST),
+                        "devices": m.items_of(_reservation),
                     }
                 ),
             }
@@ -196,13 +218,21 @@ _RULE: Kind = m.record(
 )
 
 
+_NEEDS_TARGET = ("sync", "sync+restart", "sync+exec")
+
+
 @c.written(lambda: {**c.schema_of(_RULE), "required": ["path", "action"]})
 def _rule(value: Any, path: Path, check: Check) -> Any:
     """What to do when something changes; ``exec: {command: null}``, as docker compose prints it, is no hook."""
     result = _RULE(value, path, check)
+    for key in ("path", "action") if isinstance(result, Map) else ():
+        if not result.get(key):
+            return check.problem(path, f"a rule needs {'an action' if key == 'action' else 'a path'}")
     hook = result.get("exec") if isinstance(result, Map) else None
     if isinstance(hook, Map) and not any(hook.values()):
         del result["exec"]
+    if isinstance(result, Map) and not result.get("target") and result["action"] in _NEEDS_TARGET:
+        return check.problem(path, f"{result['action']} needs a target, the path in the container")
     return result
 
 

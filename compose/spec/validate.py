@@ -14,32 +14,6 @@ from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
-def all_profiles(root: Map) -> tuple[str, ...]:
-    """Every profile that a service names, in the order of the files."""
-    services = root.get("services")
-    items = services.values() if isinstance(services, Map) else ()
-    lists = [service.get("profiles") for service in items if isinstance(service, Map)]
-    return tuple(dict.fromkeys(p for found in lists for p in found or () if isinstance(p, str)))
-
-
-def split_profiles(root: Map, profiles: tuple[str, ...], targets: tuple[str, ...]) -> tuple[str, ...]:
-    """Take services out whose profiles are not active; gives their names. ``targets`` activate their own profiles."""
-    services = root.get("services")
-    if not isinstance(services, Map):
-        return ()
-    active = set(profiles)
-    for target in targets:
-        service = services.get(target)
-        active.update((service.get("profiles") or ()) if isinstance(service, Map) else ())
-    disabled = []
-    for name, service in list(services.items()):
-        own = service.get("profiles") if isinstance(service, Map) else None
-        if own and "*" not in active and not active.intersection(p for p in own if isinstance(p, str)):
-            disabled.append(name)
-            del services[name]
-    return tuple(disabled)
-
-
 def consistency(root: Map, disabled: tuple[str, ...], broken: set[Path], report: Report) -> None:
     """Report every contradiction within the project. ``broken``: what was taken out because it was reported already."""
     judge = _Judge(root, disabled, broken, report)
@@ -51,6 +25,9 @@ def consistency(root: Map, disabled: tuple[str, ...], broken: set[Path], report:
     for key, volume in root["volumes"].items():
         if isinstance(volume, Map):
             judge.external_volume(key, volume)
+    for key, model in root["models"].items():
+        if isinstance(model, Map) and not model.get("model"):
+            judge.fail(("models", key), "needs a model, the name of one", key=True)
     for section in ("secrets", "configs"):
         used = {item["source"] for s in root["services"].values() for _, item in _indexed(_at(s, section))}
         for key, item in root[section].items():
@@ -73,6 +50,9 @@ class _Judge:
 
     def service(self, name: str, service: Map) -> None:
         path: Path = ("services", name)
+        provider = service.get("provider")
+        if isinstance(provider, Map) and not provider.get("type"):
+            self.fail((*path, "provider"), "needs a type, the program that provides the service", key=True)
         sources = ("image", "build", "provider")
         if not any(service.get(key) or (*path, key) in self.broken for key in sources):
             self.fail(path, "has neither an image nor a build", key=True)
@@ -83,6 +63,7 @@ class _Judge:
         self.mounts(path, service)
         self.limits(path, service)
         self.repeated(path, service)
+        self.build(path, service)
 
     def dependencies(self, path: Path, service: Map) -> None:
         services = self.root["services"]
@@ -93,6 +74,9 @@ class _Judge:
             if target in services or ("services", target) in self.broken:
                 continue
             if isinstance(dependency, Map) and dependency.get("required") is False:
+                if target not in self.disabled:
+                    place = locate(self.root, (*path, "depends_on", target), key=True)
+                    self.report.warn(f'"{target}" is not defined and not required: it is not waited for', where=place)
                 continue
             where = (
                 (*path, "depends_on", target) if target in depends_on.marks else self.implicit(path, service, target)
@@ -128,6 +112,9 @@ class _Judge:
         for section, word in (("secrets", "secret"), ("configs", "config")):
             for index, item in _indexed(service.get(section)):
                 self.known(word, section, item["source"], (*path, section, index))
+        models = service.get("models")
+        for key in models if isinstance(models, Map) else ():
+            self.known("model", "models", key, (*path, "models", key), key=True)
         build = service.get("build")
         for index, item in _indexed(build.get("secrets") if isinstance(build, Map) else None):
             self.known("secret", "secrets", item["source"], (*path, "build", "secrets", index))
@@ -162,13 +149,10 @@ class _Judge:
                 self.fail((*path, "volumes", index), "a tmpfs mount has no source")
             if not str(volume.get("target", "/")).startswith("/") and isinstance(volume.get("target"), str):
                 self.fail((*path, "volumes", index), f'the target "{volume["target"]}" is not an absolute path')
-        for index, request in _indexed(_at(service, "deploy", "resources", "reservations", "devices")):
-            if "count" in request and "device_ids" in request:
-                where = (*path, "deploy", "resources", "reservations", "devices", index)
-                self.fail(where, "count and device_ids exclude each other")
-        health = service.get("healthcheck")
-        if isinstance(health, Map) and health.get("start_interval") and not health.get("start_period"):
-            self.fail((*path, "healthcheck", "start_interval"), "needs a start_period")
+        for keys in (("deploy", "resources", "reservations", "devices"), ("gpus",)):
+            for index, request in _indexed(_at(service, *keys)):
+                if "count" in request and "device_ids" in request:
+                    self.fail((*path, *keys, index), "count and device_ids exclude each other")
 
     def limits(self, path: Path, service: Map) -> None:
         """An attribute and its twin below deploy must agree."""
@@ -188,6 +172,28 @@ class _Judge:
         memory, swap = service.get("mem_limit"), service.get("memswap_limit")
         if isinstance(memory, str) and isinstance(swap, str) and 0 < int(swap) < int(memory):
             self.fail((*path, "memswap_limit"), "is memory and swap together, and cannot be less than mem_limit")
+
+    def build(self, path: Path, service: Map) -> None:
+        build = service.get("build")
+        if not isinstance(build, Map):
+            return
+        if build.get("dockerfile_inline") and "dockerfile" in build:
+            self.fail((*path, "build", "dockerfile_inline"), "cannot be used together with dockerfile", key=True)
+        platform, platforms = service.get("platform"), build.get("platforms")
+        if platform and platforms and platform not in platforms:
+            self.fail((*path, "build", "platforms"), f'do not include the service\'s platform "{platform}"')
+        contexts = build.get("additional_contexts")
+        for key, value in contexts.items() if isinstance(contexts, Map) else ():
+            if isinstance(value, str) and value.startswith("service:"):
+                self.built((*path, "build", "additional_contexts", key), value.removeprefix("service:"))
+
+    def built(self, path: Path, name: str) -> None:
+        """A service whose image others build upon."""
+        services = self.root["services"]
+        if name not in services and ("services", name) not in self.broken:
+            self.fail(path, f'the service "{name}" is not defined', suggest(name, tuple(services)))
+        elif isinstance(services.get(name), Map) and not services[name].get("build"):
+            self.fail(path, f'the service "{name}" has no build', "name an image with docker-image://IMAGE")
 
     def repeated(self, path: Path, service: Map) -> None:
         """Lists whose items must differ; docker compose drops what is there twice in others, but not in these."""
@@ -270,6 +276,10 @@ def refuse_unsupported(root: Map, report: Report) -> None:
             for pattern in support.NESTED:
                 _refuse_nested(root, ("services", name), pattern.split("."), service, support.NESTED[pattern], report)
             _refuse_values(root, name, service, report)
+            health = service.get("healthcheck")
+            if isinstance(health, Map) and health.get("start_interval") and not health.get("start_period"):
+                path: Path = ("services", name, "healthcheck", "start_interval")
+                report.problem(f"{dotted(path)}: needs a start_period", where=locate(root, path), path=path)
     for section, drivers in support.DRIVERS.items():
         for name, item in root[section].items():
             if not item.get("external") and item.get("driver", drivers[0]) not in drivers:
