@@ -1,4 +1,4 @@
-"""The command line as Typer knows it: help, completion, error messages, and the truth from which table.py is made.
+"""The command line as Typer knows it: error messages, and the truth from which table.py and manual_table.py are made.
 
 Parsing only: a command line becomes a :class:`Parsed`; ``main`` runs it. The bodies of the declared functions are
 empty, their signatures are the declaration. Global options are taken after the command as well as before it: each
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,7 +42,7 @@ COMMANDS: dict[str, Declaration] = {
             ),
             building.build,
             building.commit,
-            tell.why,
+            *(tell.why, tell.completion, tell.help),
             *(registry.pull, registry.push, registry.login, registry.logout),
             watching.watch,
             *(look.images, look.ls, look.version, look.doctor, look.events, look.export, look.stats, look.volumes),
@@ -65,7 +63,6 @@ COMMANDS: dict[str, Declaration] = {
     "convert": files.config,
 }
 HIDDEN = ("convert",)
-COMPLETION = "_PYCOMPOSE_COMPLETE"  # set by the shell's completion function that Typer installs
 PASSES_ON = ("run", "exec")  # what follows the service belongs to the command inside
 
 
@@ -139,7 +136,7 @@ def _flag(option: Any, name: str, value: bool) -> list[str]:
 @functools.cache
 def build() -> Any:
     """The whole command tree."""
-    app = typer.Typer(cls=Group, add_completion=True, no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
     store = typer.Typer(cls=Group, no_args_is_help=True)
     app.callback()(shared)
     for name, declaration in COMMANDS.items():
@@ -182,13 +179,10 @@ def _add_shared(leaf: Any, root: Any) -> None:
 
 
 def parse(argv: Sequence[str]) -> Parsed | int:
-    """Parse with Typer. An int is an exit code: help or completion was shown. Raises UsageError."""
+    """Parse with Typer. An int is an exit code: help was shown. Raises UsageError."""
     if list(argv) in (["--version"], ["-v"]):
         return Parsed("version")
     root = build()
-    if not argv and COMPLETION not in os.environ:
-        sys.stdout.write(root.get_help(root.make_context("pycompose", [], resilient_parsing=True)) + "\n")
-        return 1
     try:
         result = root.main(list(argv), prog_name="pycompose", standalone_mode=False)
     except Exception as error:  # noqa: BLE001 -- Typer's own classes have moved between its releases

@@ -1,4 +1,7 @@
-"""Writes table.py from the Typer declarations: ``python -m compose.cli.generate``. A test compares the two."""
+"""Writes table.py and manual_table.py from the Typer declarations: ``python -m compose.cli.generate``.
+
+A test compares them with what is in the repository.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import typing
 from pprint import pformat
 from typing import Any
 
-from compose.cli.app import COMMANDS, PASSES_ON, build, leaves
+from compose.cli.app import COMMANDS, HIDDEN, PASSES_ON, build, leaves
 from compose.cli.declare.shared import shared
 
 TARGET = os.path.join(os.path.dirname(__file__), "table.py")
+MANUAL = os.path.join(os.path.dirname(__file__), "manual_table.py")
 KINDS: dict[Any, str] = {
     bool: "flag",
     bool | None: "flag",
@@ -38,6 +42,54 @@ if TYPE_CHECKING:
 # argument: (name, "1" exactly one, "?" perhaps one, "*" any number, "+" at least one)
 
 '''
+
+MANUAL_HEAD = '''"""What help, man pages and completion say of each command; written by compose.cli.generate."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Option = tuple[tuple[str, ...], str, str]
+    Page = tuple[str, str, tuple[tuple[str, str], ...], tuple[Option, ...]]
+
+# fmt: off
+# (summary, further text, arguments: (as usage shows it, help), options: (names, name of the value, help))
+# the page "" is the program's own, with the options that every command takes
+
+'''
+
+
+def manual() -> str:
+    """The text of manual_table.py."""
+    root = build()
+    found = leaves(root)
+    pages = {"": _page(root)} | {name: _page(found[name]) for name in COMMANDS if name not in HIDDEN}
+    return f"{MANUAL_HEAD}PAGES: dict[str, Page] = {pformat(pages, width=110, sort_dicts=False)}\n"
+
+
+def _page(command: Any) -> tuple[Any, ...]:
+    own = [one for one in command.params if not getattr(one, "is_shared", False) and not getattr(one, "hidden", False)]
+    summary, _, more = inspect.cleandoc(command.help or "").partition("\n")
+    arguments = tuple((_usage(one), one.help or "") for one in own if one.param_type_name == "argument")
+    options = tuple(
+        (
+            _short_first(*one.opts, *one.secondary_opts),
+            "" if one.is_flag else one.metavar or "VALUE",
+            one.help,
+        )
+        for one in own
+        if one.param_type_name == "option" and one.name != "help"
+    )
+    return summary, " ".join(more.split()), arguments, options
+
+
+def _short_first(*names: str) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: len(name) != 2))
+
+
+def _usage(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return str(name if argument.required or name.startswith("[") else f"[{name}]")
 
 
 def table() -> str:
@@ -95,5 +147,6 @@ def _defaults(declaration: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with open(TARGET, "w") as file:
-        file.write(table())
+    for target, text in ((TARGET, table()), (MANUAL, manual())):
+        with open(target, "w") as file:
+            file.write(text)

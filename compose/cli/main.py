@@ -72,23 +72,35 @@ def _take_sigterm_as_sigint() -> None:
 
 
 def parse(argv: Sequence[str]) -> Parsed | int:
-    """The command line; an int when there is nothing left to do (help). Raises UsageError."""
+    """The command line; an int when there is nothing left to do (help, completion). Raises UsageError."""
     from compose.cli import fast
 
-    if "_PYCOMPOSE_COMPLETE" in os.environ:
+    if not argv:
+        from compose.cli.topics import INTRO
+
+        return _printed(INTRO)
+    if argv[0] == "__complete":
         from compose.cli import complete
 
-        answer = complete.answer(os.environ)
-        if answer is not None:
-            sys.stdout.write(answer)
-            return 0
-    else:
-        parsed = fast.parse(argv)
-        if parsed is not None:
-            return parsed
+        return _printed(complete.answer(argv[1:], os.environ))
+    parsed = fast.parse(argv)
+    if parsed is not None:
+        return parsed
+    if "--help" in argv or "-h" in argv:
+        from compose.cli import manual
+        from compose.cli.manual_table import PAGES
+
+        topic = manual.topic_of(argv)
+        if topic is not None and topic in PAGES:
+            return _printed(manual.page(topic) if topic else manual.overview())
     from compose.cli import app
 
     return app.parse(argv)
+
+
+def _printed(text: str) -> int:
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    return 0
 
 
 def _perform(parsed: Parsed, environ: Mapping[str, str], timings: Timings) -> int:

@@ -94,6 +94,7 @@ class Desired:
     volumes: tuple[DesiredVolume, ...] = ()
     files: tuple[DesiredFile, ...] = ()
     disabled: tuple[str, ...] = ()  # services left out by profiles: not orphans
+    profiles: tuple[str, ...] = ()  # all that the files name, for completion
     warnings: tuple[str, ...] = ()
     separator: str = "-"  # between the parts of a container's name; "_" with --compatibility
     all_resources: bool = False  # create also networks and volumes that no service uses

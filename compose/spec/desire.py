@@ -48,6 +48,7 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
         volumes=tuple(DesiredVolume(*_resource(key, item)) for key, item in root["volumes"].items()),
         files=files,
         disabled=loaded.disabled,
+        profiles=loaded.profiles,
         warnings=loaded.warnings,
         separator=loaded.separator,
         all_resources=loaded.all_resources,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 
 from tests.support.cli import PYCOMPOSE, Project, eventually
 
@@ -14,18 +15,30 @@ numbers = itertools.count(1)
 class Tmux:
     """One server of our own, one window. ``screen`` is what is seen, ``history`` with what scrolled away."""
 
-    def __init__(self, project: Project, columns: int, rows: int) -> None:
+    def __init__(
+        self,
+        directory: str,
+        environ: Mapping[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        shell: Sequence[str] = ("bash", "--norc", "--noprofile"),
+    ) -> None:
         self.name = f"pycompose-{os.getpid()}-{next(numbers)}"
-        environ = {**project.machine.environ(project.env), "PS1": "ready> ", "COMPOSE_PROJECT_NAME": project.name}
-        environ["PATH"] = f"{os.path.dirname(PYCOMPOSE)}:{environ['PATH']}"
+        environ = {**environ, "PS1": "ready> ", "PATH": f"{os.path.dirname(PYCOMPOSE)}:{environ['PATH']}"}
         environ.pop("TMUX", None)
-        shell = ("bash", "--norc", "--noprofile")
         self._call(
-            *("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(project.dir)),
+            *("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", directory),
             *shell,
             env=environ,
         )
-        self.expect("ready>")
+        if shell[0] != "fish":  # which has a prompt of its own
+            self.expect("ready>")
+
+    @classmethod
+    def of(cls, project: Project, columns: int, rows: int) -> Tmux:
+        """A window in the project's directory, with its name in the environment."""
+        environ = {**project.machine.environ(project.env), "COMPOSE_PROJECT_NAME": project.name}
+        return cls(str(project.dir), environ, columns, rows)
 
     def _call(self, *words: str, env: dict[str, str] | None = None) -> str:
         done = subprocess.run(
@@ -33,10 +46,10 @@ class Tmux:
         )
         return done.stdout
 
-    def type(self, line: str) -> None:
-        """A line, and Enter."""
+    def type(self, line: str, end: str = "Enter") -> None:
+        """A line, and a key."""
         self._call("send-keys", "-l", line)
-        self.key("Enter")
+        self.key(end)
 
     def key(self, name: str) -> None:
         """A key by tmux's name: ``C-c``, ``Enter``, ``d``."""

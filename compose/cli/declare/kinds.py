@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import typer
 
 
-def complete_service(incomplete: str) -> list[str]:
-    """The services of the project here, for the shell's completion; nothing when there is none, or it is broken."""
-    from compose.cli.complete import service_names
-
-    return [name for name in service_names(os.environ) if name.startswith(incomplete)]
-
-
 def one_service(text: str) -> Any:
     """The argument SERVICE."""
-    return typer.Argument(metavar="SERVICE", help=text, autocompletion=complete_service)
+    return typer.Argument(metavar="SERVICE", help=text)
 
 
 Services = Annotated[
     list[str],
-    typer.Argument(metavar="[SERVICE...]", help="Services; all when none is named.", autocompletion=complete_service),
+    typer.Argument(metavar="[SERVICE...]", help="Services; all when none is named."),
 ]
 Timeout = Annotated[int | None, typer.Option("--timeout", "-t", metavar="SECONDS", help="Grace before SIGKILL.")]
 Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, or a Go template.")]

@@ -81,11 +81,11 @@ HOT = [
 ]
 
 
-def test_completing_a_service_imports_nothing_heavy(project: dict[str, str]) -> None:
+@pytest.mark.parametrize("line", ["__complete bash logs w", "__complete zsh up --", "--help", "up --help", "help up"])
+def test_completing_and_helping_import_nothing_heavy(project: dict[str, str], line: str) -> None:
     bare, _, _ = loaded({**project, "PWD": "/"}, "version")
     loaded(project, "ps")  # writes the memo
-    shell = {"_PYCOMPOSE_COMPLETE": "complete_bash", "COMP_WORDS": "pycompose logs w", "COMP_CWORD": "2"}
-    modules, _, code = loaded({**project, **shell})
+    modules, _, code = loaded(project, *line.split())
     assert code == 0
     assert ({name.partition(".")[0] for name in modules} & HEAVY) - bare == set()
 
@@ -300,26 +300,6 @@ def test_a_missing_file_is_one_message_and_a_name_is_enough_to_look(project: dic
     assert errors.startswith("cannot find a Compose file")
     for line in ("-p x ps", "-p x logs", "-p x stop", "-p x down"):
         assert loaded(project, *line.split())[2] == 0, line
-
-
-def complete(environ: dict[str, str], *words: str) -> list[str]:
-    shell = {"_PYCOMPOSE_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
-    command = [sys.executable, "-m", "compose.cli.main"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**environ, **shell}, cwd=environ["PWD"], check=False
-    )
-    return done.stdout.split()
-
-
-def test_the_shell_completes_commands_and_services(project: dict[str, str]) -> None:
-    assert sorted(complete(project, "pycompose", "lo")) == ["load", "login", "logout", "logs"]
-    assert complete(project, "pycompose", "logs", "w") == ["web"]
-    assert complete(project, "pycompose", "exec", "") == ["web", "db"]
-    assert complete(project, "pycompose", "-p", "x", "logs", "-f", "w") == ["web"]
-    assert complete(project, "pycompose", "exec", "web", "") == []
-    assert "--follow" in complete(project, "pycompose", "logs", "--fo")
-    (Path(project["PWD"]) / "compose.yaml").write_text("services: [broken")
-    assert complete(project, "pycompose", "logs", "w") == []
 
 
 @pytest.mark.parametrize(
