@@ -8,7 +8,7 @@ import posixpath
 from runtime.build.errors import BuildFault
 from runtime.errors import RuntimeFault
 from runtime.images.compression import chunks_of, decompress
-from runtime.images.merged import Found, Merged, split
+from runtime.images.merged import Merged, split
 from runtime.images.tar import BLOCK, Entry, Source, TarReader
 from runtime.images.tar_fields import has_checksum
 from runtime.images.unpack import Extractor
@@ -123,8 +123,3 @@ def check_checksum(text: str, source: str) -> None:
             raise BuildFault(f"cannot use --checksum={text}: a repository's is a commit, or the beginning of one")
     elif algorithm != "sha256" or len(digits) != 64 or digits.strip("0123456789abcdef"):
         raise BuildFault(f"cannot use --checksum={text}: write sha256: and 64 hexadecimal digits")
-
-
-def top_of(found: Found) -> bool:
-    """Whether an entry is the root of its tree."""
-    return not found.at

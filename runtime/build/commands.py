@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _NETWORKS = ("", "default", "none", "host")
 _IN_SCRATCH = ("dev", "proc", "sys")  # what a step leaves in a layer without them
-TAIL = 20  # lines of output that an error repeats
 
 
 def run_command(stage: StageBuilder, step: Instruction) -> None:

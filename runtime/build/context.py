@@ -145,13 +145,3 @@ def _capability(found: Found) -> str:
         return os.getxattr(found.path, "security.capability", follow_symlinks=False).hex()
     except OSError:
         return ""
-
-
-def walk(tree: Merged, top: Found, prefix: str = "") -> Iterable[tuple[str, Found]]:
-    """An entry and all below it, in order, by path relative to it."""
-    yield prefix, top
-    if top.dirs:
-        for name in tree.names(top):
-            found = tree.child(top, name)
-            if found is not None:
-                yield from walk(tree, found, f"{prefix}/{os.fsdecode(name)}")
