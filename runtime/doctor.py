@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from runtime import capabilities
 from runtime.cgroups.hierarchy import hierarchies, mode
@@ -159,16 +160,58 @@ def _descriptors() -> Check:
     return _answer("open files", hard >= 4096, f"{soft} of {hard}", "raise the hard limit of open files (ulimit -Hn)")
 
 
+def _kernel() -> Check:
+    release = os.uname().release
+    numbers = [int(text) for text in release.partition("-")[0].split(".")[:2] if text.isdecimal()]
+    return _answer("kernel", numbers >= [5, 12], f"Linux {release}", "use Linux 5.12 or later; 6.15 or later is best")
+
+
+def _user_namespaces() -> Check:
+    number = _in_child(lambda: proc.unshare(proc.CLONE_NEWUSER))
+    detail = "can be made" if number == 0 else _words(number)
+    advice = "only rootless operation and userns_mode need them: sysctl -w user.max_user_namespaces=15000"
+    return _answer("user namespaces", number == 0, detail, advice)
+
+
+def _clock() -> Check:
+    """A clock that is behind our own files spoils certificates, ages and the order of logs."""
+    late = os.stat(__file__).st_mtime - time.time()
+    detail = "later than our files" if late <= 0 else f"at least {late:.0f} s behind"
+    return _answer("clock", late <= 0, detail, "set the time: timedatectl set-ntp true, or date -s")
+
+
+_ENGINES = ("dockerd", "containerd", "podman", "crio", "k3s-server", "kubelet", "lxd", "systemd-nspawn")
+
+
+def _engines() -> Check:
+    """Others that make bridges and firewall rules: no fault, but good to know."""
+    found: dict[str, str] = {}
+    for pid in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                name = file.read().strip()
+        except OSError:
+            continue
+        if pid.isdecimal() and name in _ENGINES:
+            found.setdefault(name, pid)
+    told = ", ".join(f"{name} (pid {pid})" for name, pid in found.items())
+    return _answer("other engines", True, f"{told}: their ports and subnets are taken" if told else "none", "")
+
+
 _CHECKS = (
+    _kernel,
     _namespaces,
     _clone3,
     _mount_api,
     _overlay,
     _cgroups,
+    _user_namespaces,
     _seccomp,
     _exit_info,
     _capabilities,
     _raise_limits,
     _inotify,
     _descriptors,
+    _clock,
+    _engines,
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from compose.cli.options import Parsed
+    from compose.cli.session import Session
     from compose.errors import SpecError
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -116,8 +117,24 @@ def _perform(parsed: Parsed, environ: Mapping[str, str], timings: Timings) -> in
         code = module.run(session, module.Options(**parsed.values))
         timings.mark("command")
         return int(code)
+    except Exception as error:
+        better = _explained(error, session)
+        if better is error:
+            raise
+        raise better from error
     finally:
         session.close()
+
+
+def _explained(error: Exception, session: Session) -> Exception:
+    """An error of the machine, with what Docker has to do with it."""
+    from compose.errors import EngineError
+
+    if not isinstance(error, EngineError):
+        return error
+    from compose.cli.foreign import explained
+
+    return explained(error, session.project_name, session.environ)
 
 
 def _failed(error: Exception, argv: Sequence[str], as_json: bool, parsed: Parsed | None) -> int:

@@ -97,6 +97,11 @@ class Session:
             return name, None
         return desired.project, desired
 
+    @property
+    def project_name(self) -> str:
+        """Of the project that was loaded, or what the command line calls it."""
+        return self._desired.project if self._desired is not None else self.shared.project_name
+
     # -- what there is
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+from compose.api.read import size_text
 from compose.errors import UsageError
 from compose.record import record
 
@@ -22,6 +23,8 @@ NEEDED = (
     *("capabilities", "links"),
 )
 
+ROOM, INODES = 1 << 30, 10_000
+
 
 @record
 class Options:
@@ -29,7 +32,7 @@ class Options:
 
 
 def run(session: Session, options: Options) -> int:
-    checks = [*_own(session), *_rooms()]
+    checks = [*_own(session), *_rooms(), _leftovers(session)]
     if options.format == "json":
         keys = ("name", "ok", "detail", "advice")
         session.write(json.dumps([dict(zip(keys, check)) for check in checks], indent=2, ensure_ascii=False) + "\n")
@@ -65,4 +68,27 @@ def _own(session: Session) -> list[Check]:
             there = os.path.dirname(there)
         advice = "set PYCOMPOSE_STATE_DIR and PYCOMPOSE_RUN_DIR to directories that you can write"
         found.append((title, os.access(there, os.W_OK), path, advice))
-    return found
+    return [*found, _disk(session)]
+
+
+def _disk(session: Session) -> Check:
+    """Room and inodes where images and volumes are."""
+    there = session.roots.state
+    while not os.path.exists(there):
+        there = os.path.dirname(there)
+    status = os.statvfs(there)
+    free = status.f_bavail * status.f_frsize
+    enough = free >= ROOM and (not status.f_files or status.f_favail >= INODES)
+    inodes = f", {status.f_favail} inodes" if status.f_files else ""
+    advice = "make room: pycompose image ls, then pycompose image rm NAME; down -v removes a project's volumes"
+    return "disk", enough, f"{size_text(free)} free{inodes} at {there}", "" if enough else advice
+
+
+def _leftovers(session: Session) -> Check:
+    from runtime.leftovers import leftovers
+
+    found = leftovers(session.roots)
+    if not found:
+        return "leftovers", True, "none", ""
+    detail = f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}"
+    return "leftovers", False, detail, "the next pycompose up of any project clears what killed commands left"
