@@ -32,6 +32,15 @@ from tests.support import rootfs, world  # noqa: E402
 
 BUSYBOX, PYTHON = "pycompose-bench-busybox:1", "pycompose-bench-python:1"
 SERVICE = '  s{}:\n    image: {}\n    command: ["sleep", "100000"]\n    stop_signal: SIGKILL\n'
+SMALL = """services:
+  web:
+    image: {}
+    command: ["sleep", "100000"]
+    stop_signal: SIGKILL
+    ports: ["127.0.0.1::80"]
+    volumes: ["data:/data"]
+volumes: {{data: {{}}}}
+"""
 
 
 class Tool:
@@ -140,6 +149,13 @@ class Bench:
             (path / "compose.yaml").write_text(text)
         return path
 
+    def small(self) -> Path:
+        path = self.base / "look"
+        if not path.exists():
+            path.mkdir()
+            (path / "compose.yaml").write_text(SMALL.format(BUSYBOX))
+        return path
+
     def up_first(self, tool: Tool) -> float:
         directory = self.directory(10)
         tool.call(["down"], directory)
@@ -214,6 +230,9 @@ class Row:
         self.name, self.ratio, self.bound, self.unit = name, ratio, bound, unit
 
 
+# commands that only look, beside ps: never above docker compose's time (ms: a bound of our own)
+LOOKS = {"ls": 0, "images": 0, "port": 0, "top": 0, "version": 0, "config": 0, "volumes": 0, "--help": 150}
+LOOK_WORDS = {"port": ["port", "web", "80"]}
 ROWS = [
     Row("up -d, 10 services, file seen first", 3),
     Row("up -d, 10 services, after down", 6),
@@ -223,6 +242,7 @@ ROWS = [
     Row("logs", 2, 64),
     Row("exec -T true", 2, 91),
     Row("run --rm true", 5),
+    *(Row(f"look: {name}", 0 if bound else 1, bound) for name, bound in LOOKS.items()),
     Row("down, 10 services", 8),
     Row("down, 50 services", 12),
     Row("shop, up -d --wait to HTTP 200", 4),
@@ -269,10 +289,27 @@ def measure(bench: Bench, tools: list[Tool], runs: int, wanted: Callable[[str], 
                 for value in bench.while_up(tool, words, 2 * runs) if wanted(row) else []:
                     note(row, tool, value)
             tool.call(["down"], bench.directory(10))
+    if any(wanted(f"look: {name}") for name in LOOKS):
+        look(bench, tools, 2 * runs, wanted, note)
     pairs(("shop, up -d --wait to HTTP 200", "shop, down"), bench.shop, few)
     for tool in tools if wanted("memory, per container of 50") else []:
         note("memory, per container of 50", tool, bench.memory(tool))
     return samples
+
+
+def look(
+    bench: Bench, tools: list[Tool], runs: int, wanted: Callable[[str], bool], note: Callable[[str, Tool, float], None]
+) -> None:
+    """The commands that only look, on a project with a port, a volume and a network."""
+    for tool in tools:
+        tool.call(["up", "-d"], bench.small())
+    for _ in range(runs):
+        for tool in tools:
+            for name in LOOKS:
+                if wanted(f"look: {name}"):
+                    note(f"look: {name}", tool, tool.call(LOOK_WORDS.get(name, [name]), bench.small()))
+    for tool in tools:
+        tool.call(["down", "-v"], bench.small())
 
 
 def table(samples: Samples, tools: list[Tool]) -> tuple[str, list[str]]:
