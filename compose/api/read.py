@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from compose import labels
+from compose.api.ports import ports_text, publishers
 from compose.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from compose.plan.desired import Desired
     from compose.plan.observed import Observed, ObservedContainer
@@ -29,6 +30,7 @@ STATES = {
 STATUSES = ("paused", "restarting", "removing", "running", "dead", "created", "exited")
 RUNNING = ("running", "paused", "restarting")  # what ps and ls show without -a
 COMMAND_WIDTH = 20
+MOUNT_WIDTH = 15
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # (below so many hours, hours in the unit, its name)
 _UNITS = ((48, 1, "hours"), (24 * 14, 24, "days"), (24 * 60, 24 * 7, "weeks"), (24 * 730, 24 * 30, "months"))
@@ -107,26 +109,6 @@ def _since(text: str, now: float) -> str:
     return ago(max(0.0, now - seconds_of(text)))
 
 
-def publishers(container: ObservedContainer) -> list[Row]:
-    """The published ports, each once, by port inside."""
-    ports = {port for endpoint in container.endpoints for port in endpoint.ports}
-    return [
-        {"URL": host, "TargetPort": inside, "PublishedPort": outside, "Protocol": protocol}
-        for host, outside, inside, protocol in sorted(ports, key=lambda port: (port[2], port[3], port[1], port[0]))
-    ]
-
-
-def ports_text(rows: Iterable[Mapping[str, object]]) -> str:
-    """The PORTS column: ``0.0.0.0:8080->80/tcp, [::]:8080->80/tcp``."""
-    return ", ".join(
-        f"{_bracketed(str(row['URL']))}:{row['PublishedPort']}->{row['TargetPort']}/{row['Protocol']}" for row in rows
-    )
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
 def image_of(container: ObservedContainer) -> str:
     """The image's name as the file has it; without one, the short digest."""
     name = container.labels.get(labels.IMAGE_REFERENCE) or (container.config or {}).get("image")
@@ -193,8 +175,8 @@ def _ps_row(container: ObservedContainer, now: float, full: bool) -> Row:
         "Image": image_of(container),
         "Label": lambda key: container.labels.get(key, ""),  # for templates: {{.Label "a.b"}}
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(container.labels.items())),
-        "LocalVolumes": str(sum(kind == "volume" for kind, _, _ in container.mounts)),
-        "Mounts": ",".join(source for _, source, _ in container.mounts if source),
+        "LocalVolumes": str(sum(kind in ("volume", "anonymous") for kind, _, _ in container.mounts)),
+        "Mounts": ",".join(source if full else _short(source) for _, source, _ in container.mounts if source),
         "Name": container.name,
         "Names": container.name,
         "Networks": ",".join(sorted(endpoint.network for endpoint in container.endpoints)),
@@ -207,6 +189,11 @@ def _ps_row(container: ObservedContainer, now: float, full: bool) -> Row:
         "State": state_of(container),
         "Status": status_of(container, now),
     }
+
+
+def _short(name: str) -> str:
+    """A mount's name or path as docker shortens it."""
+    return name if len(name) <= MOUNT_WIDTH else f"{name[: MOUNT_WIDTH - 1]}…"
 
 
 def _cut(text: str) -> str:
@@ -250,19 +237,6 @@ def _ls_row(project: str, members: Sequence[ObservedContainer]) -> Row:
         "Status": ", ".join(f"{state}({number})" for state, number in sorted(counts.items())),
         "ConfigFiles": ",".join(files) or "N/A",
     }
-
-
-def published(container: ObservedContainer, port: int, protocol: str) -> str:
-    """``0.0.0.0:8080``, where the port inside is published. Raises UsageError when it is not."""
-    rows = publishers(container)
-    for row in rows:
-        if row["TargetPort"] == port and row["Protocol"] == protocol:
-            return f"{_bracketed(str(row['URL']))}:{row['PublishedPort']}"
-    listed = ports_text(rows)
-    raise UsageError(
-        f"no port {port}/{protocol} for container {container.name}",
-        hint=f"published: {listed}" if listed else "it publishes no port",
-    )
 
 
 def replica(

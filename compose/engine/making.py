@@ -55,7 +55,8 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
     Raises RuntimeFault and EngineError.
     """
     made = _ensure_sources(wanted)
-    spec, mounts = make_spec(roots, wanted, environ)
+    image = images.resolve(roots, wanted.service.image)
+    spec, mounts = make_spec(roots, wanted, environ, image)
     host = containers.read_text("/etc/resolv.conf")
     containers.write_bundle(
         roots,
@@ -66,6 +67,7 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
         info={
             "command": _shown(spec.process.args),
             "mounts": mounts,
+            "exposed": exposed(wanted, image.config),
             "tty": spec.process.terminal,
             "hooks": hook_phases(wanted),
             "network_of": spec.namespaces.network.removeprefix("container:"),
@@ -79,14 +81,27 @@ def hook_phases(wanted: Wanted) -> list[str]:
     return [] if wanted.overrides.get("oneoff") else [name for name in PHASES if wanted.service.config.get(name)]
 
 
+def exposed(wanted: Wanted, image: Mapping[str, Any]) -> list[str]:
+    """The ports that image and service declare (``80/tcp``), published or not: listings show them as docker's do."""
+    config = wanted.service.config
+    found = dict.fromkeys(image.get("ExposedPorts") or ())
+    for text in config.get("expose") or ():
+        port, _slash, protocol = str(text).partition("/")
+        first, _, last = port.partition("-")
+        found.update(dict.fromkeys(f"{n}/{protocol or 'tcp'}" for n in range(int(first), int(last or first) + 1)))
+    return list(found)
+
+
 def _shown(args: tuple[str, ...]) -> str:
     """A command as listings show it: Docker quotes what holds a blank."""
     return " ".join(f"'{arg}'" if " " in arg else arg for arg in args)
 
 
-def make_spec(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> tuple[ContainerSpec, list[list[str]]]:
+def make_spec(
+    roots: Roots, wanted: Wanted, environ: Mapping[str, str], image: images.Image | None = None
+) -> tuple[ContainerSpec, list[list[str]]]:
     """The container's spec, and what listings show of its mounts as (kind, name or source, target)."""
-    image = images.resolve(roots, wanted.service.image)
+    image = image or images.resolve(roots, wanted.service.image)
     rootfs = images.rootfs_of(roots, image)
     observed = ObservedImage(wanted.service.image, image.digest, image.config)
     paths, mounts = _volumes(roots, wanted, observed, rootfs)

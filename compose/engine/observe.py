@@ -99,6 +99,7 @@ def _container(
         endpoints=tuple(_endpoint(row) for row in attached),
         mounts=tuple(tuple(row) for row in one.info.get("mounts", ())),
         command=one.info.get("command", ""),
+        exposed=tuple(one.info.get("exposed", ())),
         hooks=tuple(one.info.get("hooks", ())),
         hook_pending=_hook_pending(roots, one),
         spoiled=state.status == STOPPED and upper_is_dirty(Bundle(roots, one.id)),

@@ -54,6 +54,7 @@ class ObservedContainer:
     endpoints: tuple[ObservedEndpoint, ...] = ()
     mounts: tuple[tuple[str, str, str], ...] = ()  # (type, volume name or source, destination)
     command: str = ""
+    exposed: tuple[str, ...] = ()  # ports that are declared, published or not: 80/tcp
     hooks: tuple[str, ...] = ()  # phases it has commands for: post_start, pre_stop
     hook_pending: bool = False  # its post_start commands have not all succeeded since it was started
     spoiled: bool = False  # the machine stopped while it ran: what it wrote beside its volumes may be lost

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compose.api.read import check_services, published, replica
+from compose.api.ports import published
+from compose.api.read import check_services, replica
 from compose.errors import UsageError
 from compose.record import record
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compose import labels
-from compose.api import read
+from compose.api import ports, read
 from compose.errors import UsageError
 from compose.plan.desired import Desired, DesiredService
 from compose.plan.observed import Observed, ObservedContainer, ObservedEndpoint
@@ -159,10 +159,10 @@ def test_replicas_are_chosen_as_docker_compose_does() -> None:
 
 
 def test_published_ports_are_found_by_port_and_protocol() -> None:
-    assert read.published(WEB, 80, "tcp") == "0.0.0.0:8080"
-    assert read.published(WEB, 53, "udp") == "127.0.0.1:53"
+    assert ports.published(WEB, 80, "tcp") == "0.0.0.0:8080"
+    assert ports.published(WEB, 53, "udp") == "127.0.0.1:53"
     with pytest.raises(UsageError, match="no port 80/udp for container shop-web-1"):
-        read.published(WEB, 80, "udp")
+        ports.published(WEB, 80, "udp")
 
 
 def test_projects_with_what_runs_or_all() -> None:
@@ -196,3 +196,23 @@ def test_the_image_is_named_as_in_the_file() -> None:
     assert read.image_of(WEB) == "bb:1"
     assert read.image_of(with_(labels={}, config={"image": "x:2"})) == "x:2"
     assert read.image_of(with_(labels={}, image="sha256:0123456789abcdef")) == "0123456789ab"
+
+
+def test_declared_ports_are_listed_while_it_runs() -> None:
+    declared = with_(exposed=("9999/tcp", "80/tcp"))
+    assert read.ps_rows([declared], NOW)[0]["Ports"] == (
+        "9999/tcp, 127.0.0.1:53->53/udp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
+    )
+    rows = ports.publishers(declared)
+    assert rows[-1] == {"URL": "", "TargetPort": 9999, "PublishedPort": 0, "Protocol": "tcp"}
+    with pytest.raises(UsageError, match="no port 9999/tcp"):
+        ports.published(declared, 9999, "tcp")
+    stopped = with_(exposed=("9999/tcp",), status="stopped", endpoints=(), finished_at="2026-11-26T11:36:24Z")
+    assert read.ps_rows([stopped], NOW)[0]["Publishers"] == []
+
+
+def test_mounts_are_shortened_as_docker_does() -> None:
+    long = with_(mounts=(("anonymous", "d7303e39b27fd7" + "0" * 50, "/a"), ("volume", "shop_data", "/b")))
+    (row,), (full,) = read.ps_rows([long], NOW), read.ps_rows([long], NOW, full=True)
+    assert (row["Mounts"], row["LocalVolumes"]) == ("d7303e39b27fd7…,shop_data", "2")
+    assert str(full["Mounts"]).startswith("d7303e39b27fd70000")
