@@ -25,6 +25,11 @@ def publishers(container: ObservedContainer) -> list[Row]:
     ]
 
 
+def published_ports(container: ObservedContainer) -> list[Row]:
+    """Those of :func:`publishers` that can be reached from outside."""
+    return [row for row in publishers(container) if row["PublishedPort"]]
+
+
 def _port(text: str) -> tuple[int, str]:
     number, _, protocol = text.partition("/")
     return int(number), protocol or "tcp"
@@ -48,9 +53,9 @@ def _bracketed(address: str) -> str:
 
 def published(container: ObservedContainer, port: int, protocol: str) -> str:
     """``0.0.0.0:8080``, where the port inside is published. Raises UsageError when it is not."""
-    rows = publishers(container)
+    rows = published_ports(container)
     for row in rows:
-        if row["TargetPort"] == port and row["Protocol"] == protocol and row["PublishedPort"]:
+        if row["TargetPort"] == port and row["Protocol"] == protocol:
             return f"{_bracketed(str(row['URL']))}:{row['PublishedPort']}"
     listed = ports_text(rows)
     raise UsageError(

@@ -7,7 +7,7 @@ import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from compose.api.read import publishers
+from compose.api.ports import published_ports
 from compose.engine.local import told
 from compose.errors import EngineError, UsageError
 from compose.testing.results import ExecResult
@@ -79,7 +79,7 @@ class Replica:
 
     def address(self, port: int = 0, protocol: str = "tcp") -> tuple[str, int]:
         """Where to connect to from here: the published port, else the container's own address."""
-        rows = publishers(self.observed())
+        rows = published_ports(self.observed())
         if port and not any(row["TargetPort"] == port and row["Protocol"] == protocol for row in rows):
             return self.ip, port
         row = self._published(port, protocol)
@@ -93,14 +93,14 @@ class Replica:
     @property
     def host(self) -> str:
         """The address at which its published ports are."""
-        rows = publishers(self.observed())
+        rows = published_ports(self.observed())
         return _reachable(str(rows[0]["URL"])) if rows else self.ip
 
     def _published(self, port: int, protocol: str) -> dict[str, object]:
-        rows = [row for row in publishers(self.observed()) if row["Protocol"] == protocol]
+        rows = [row for row in published_ports(self.observed()) if row["Protocol"] == protocol]
         found = [row for row in rows if port in (0, row["TargetPort"])]
         if not found or (not port and len({row["TargetPort"] for row in found}) > 1):
-            known = ", ".join(f"{row['TargetPort']}/{row['Protocol']}" for row in publishers(self.observed()))
+            known = ", ".join(f"{row['TargetPort']}/{row['Protocol']}" for row in published_ports(self.observed()))
             wanted = f"{port}/{protocol}" if port else "one port"
             raise UsageError(f"service {self.service} does not publish {wanted}", hint=f"published: {known or 'none'}")
         return found[0]
