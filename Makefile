@@ -46,6 +46,7 @@ demo: install
 	@$(BIN)/python examples/demo.py
 
 bench: install busybox
+	$(BIN)/python bench/load.py
 	$(BIN)/python bench/run.py $(BENCH)
 
 clean:

@@ -41,6 +41,10 @@ class Check:
         hint = f'put it in quotes: "{typed}"' if numeric else ""
         return self.problem(path, f"expected {expected}, not {describe(value)}", hint=hint)
 
+    def suggest(self, word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+        """As the function, but "" when there is much wrong already: looking takes time."""
+        return "" if self.report.crowded else suggest(word, known)
+
     def warn(self, path: Path, message: str) -> None:
         self.report.warn(f"{dotted(path)}: {message}", where=locate(self.root, path))
 
@@ -238,7 +242,7 @@ def choice(*words: str) -> Kind:
         if value in words and isinstance(value, str):
             return value
         return check.problem(
-            path, f"expected {' or '.join(words)}, not {describe(value)}", hint=suggest(str(value), words)
+            path, f"expected {' or '.join(words)}, not {describe(value)}", hint=check.suggest(str(value), words)
         )
 
     return chosen

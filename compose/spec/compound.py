@@ -13,7 +13,6 @@ from compose.spec.check import (
     any_of,
     scalar_text,
     schema_of,
-    suggest,
     text,
     wrap,
     written,
@@ -128,7 +127,7 @@ def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: boo
                 if key.startswith("x-"):
                     result.take(key, value)
                 else:
-                    check.problem((*path, key), "unknown key", hint=suggest(key, tuple(fields)), key=True)
+                    check.problem((*path, key), "unknown key", hint=check.suggest(key, tuple(fields)), key=True)
                 continue
             result.put(key, _value(kind, item, (*path, key), check, nullable), value.marks.get(key))
         return result

@@ -17,6 +17,7 @@ from compose.spec.scalars import go_text, resolve_plain
 from compose.spec.tree import BROKEN, Map, Mark, Override, Report, Reset, Seq, format_mark
 
 MAX_NODES = 100_000  # per document, aliases counted each time they are used: docker compose's guard against bombs
+MAX_DEPTH = 100  # lists and mappings within each other; keeps every later phase well below Python's own limit
 
 _PLAIN = "plain"
 _TEXT = "text"
@@ -146,6 +147,10 @@ class _Builder:
         return self.container(node)
 
     def container(self, node: Any) -> Any:
+        if len(self.open) >= MAX_DEPTH:
+            raise SpecError(
+                f"cannot read what is nested more than {MAX_DEPTH} deep", where=format_mark(self.mark(node))
+            )
         if id(node) in self.open:
             raise SpecError("cannot read an anchor that contains itself", where=format_mark(self.mark(node)))
         self.open.add(id(node))

@@ -25,6 +25,9 @@ class MissingVariable(ValueError):
     """``${NAME:?message}`` without a value."""
 
 
+_DEEPEST = 50  # variables within the words of variables
+
+
 def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
     """The text with every variable replaced. ``unset`` is told of each variable that has no value and no default.
 
@@ -32,11 +35,17 @@ def substitute(text: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
     """
     if "$" not in text:
         return text
+    return _filled(text, lookup, unset, 0)
+
+
+def _filled(text: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
+    if depth > _DEEPEST:
+        raise InvalidTemplate("so many variables within each other")
     parts = []
     for literal, name, sign, word in _split(text):
         parts.append(literal)
         if name:
-            parts.append(_value(name, sign, word, lookup, unset))
+            parts.append(_value(name, sign, word, lookup, unset, depth + 1))
     return "".join(parts)
 
 
@@ -88,18 +97,18 @@ def _braced(body: str) -> tuple[str, str, str]:
     return name, operator.group(), rest[operator.end() :]
 
 
-def _value(name: str, sign: str, word: str, lookup: Lookup, unset: Callable[[str], None]) -> str:
+def _value(name: str, sign: str, word: str, lookup: Lookup, unset: Callable[[str], None], depth: int) -> str:
     value = lookup(name)
     present = value is not None and (value != "" or not sign.startswith(":"))
     if sign.endswith("+"):
-        return substitute(word, lookup, unset) if present else ""
+        return _filled(word, lookup, unset, depth) if present else ""
     if value is not None and present:
         return value
     if sign.endswith("?"):
-        raise MissingVariable(name, substitute(word, lookup, unset))
+        raise MissingVariable(name, _filled(word, lookup, unset, depth))
     if not sign:
         unset(name)
-    return substitute(word, lookup, unset)
+    return _filled(word, lookup, unset, depth)
 
 
 class Interpolator:
@@ -142,7 +151,7 @@ class Interpolator:
         """``did you mean ...`` for a variable that is set and nearly called so."""
         from compose.spec.check import suggest
 
-        return suggest(name, self.names(), 0.75) if self.names else ""
+        return suggest(name, self.names(), 0.75) if self.names and not self.report.crowded else ""
 
     def _text(self, text: str, path: Path, root: Any) -> Any:
         def unset(name: str) -> None:

@@ -20,6 +20,7 @@ _WORDS: dict[str, Any] = {
     "-.inf": -math.inf, "-.Inf": -math.inf, "-.INF": -math.inf,
     ".nan": math.nan, ".NaN": math.nan, ".NAN": math.nan,
 }  # fmt: skip
+_LONGEST = 80  # characters of a number that may be whole: a sign, 0b and 64 digits, with some room for underscores
 _NUMERIC_START = frozenset("0123456789+-.")
 _INT = re.compile(r"[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
@@ -35,20 +36,27 @@ def resolve_plain(text: str) -> Any:
     if text[:1] not in _NUMERIC_START:
         return _WORDS.get(text, text)
     if _INT.fullmatch(text):
-        return _integer(text)
+        number = _integer(text) if len(text) <= _LONGEST else None
+        if number is not None:
+            return number
     if _FLOAT.fullmatch(text):
-        return _remember(TextFloat, float(text.replace("_", "")), text)
+        value = float(text.replace("_", ""))
+        return text if math.isinf(value) else _remember(TextFloat, value, text)
     return _WORDS.get(text, text)
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | None:
+    """A whole number, or None for one that 64 bits do not hold (it is a float then, or text)."""
     digits = text.replace("_", "").lower()
     sign = -1 if digits.startswith("-") else 1
     digits = digits.lstrip("+-")
     base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 10)
     if base == 10 and digits.startswith("0") and len(digits) > 1:
         base, digits = 8, "0o" + digits[1:]
-    value: int = _remember(TextInt, sign * int(digits, base), text)
+    number = sign * int(digits, base)
+    if not -(1 << 63) <= number < 1 << 64:
+        return None
+    value: int = _remember(TextInt, number, text)
     return value
 
 

@@ -28,7 +28,7 @@ def restart(value: Any, path: Path, check: Check) -> Any:
     counted = not colon or (word == "on-failure" and count.isdigit())
     if isinstance(value, str) and word in ("", *known) and counted:
         return value
-    hint = c.suggest(word, known)
+    hint = check.suggest(word, known)
     return check.problem(path, f"expected {', '.join(known)} or on-failure:N, not {c.describe(value)}", hint=hint)
 
 

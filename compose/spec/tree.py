@@ -166,7 +166,12 @@ class Report:
 
     def __init__(self) -> None:
         self.problems: list[SpecError] = []
-        self.warnings: list[str] = []
+        self.warnings: dict[str, None] = {}  # in order, each once
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is so much to tell already that looking for near names for more would only take time."""
+        return len(self.problems) + len(self.warnings) > 50
 
     def problem(self, message: str, *, hint: str = "", where: str = "", path: Path = ()) -> None:
         self.problems.append(SpecError(message, hint=hint, where=where, path=dotted(path)))
@@ -179,8 +184,7 @@ class Report:
 
     def warn(self, message: str, *, where: str = "") -> None:
         text = f"{where}: {message}" if where else message
-        if text not in self.warnings:
-            self.warnings.append(text)
+        self.warnings[text] = None
 
     def raise_if_any(self) -> None:
         """Raises SpecError carrying all problems, if there are any, in the order of the files."""

@@ -48,6 +48,10 @@ class _Judge:
         where = locate(self.root, path, key=key)
         self.report.problem(f"{dotted(path)}: {message}", hint=hint, where=where, path=path)
 
+    def near(self, name: str, known: Map) -> str:
+        """A hint with the nearest of the known names."""
+        return "" if self.report.crowded else suggest(name, tuple(known))
+
     def service(self, name: str, service: Map) -> None:
         path: Path = ("services", name)
         provider = service.get("provider")
@@ -84,9 +88,7 @@ class _Judge:
             if target in self.disabled:
                 self.fail(where, f'depends on "{target}", which no active profile includes', self.activate(target))
             else:
-                self.fail(
-                    where, f'depends on "{target}", which is not defined', suggest(target, tuple(services)), key=True
-                )
+                self.fail(where, f'depends on "{target}", which is not defined', self.near(target, services), key=True)
 
     def implicit(self, path: Path, service: Map, target: str) -> Path:
         """Where an implicit dependency comes from."""
@@ -122,7 +124,7 @@ class _Judge:
     def known(self, word: str, section: str, name: str, path: Path, *, key: bool = False) -> None:
         if name in self.root[section] or not self.broken.isdisjoint({(section,), (section, name)}):
             return
-        hint = suggest(name, tuple(self.root[section]))
+        hint = self.near(name, self.root[section])
         if not hint:
             example = f"{name}:" if word in ("network", "volume") else f"{name}: {{file: ./{name}.txt}}"
             hint = (
@@ -191,17 +193,18 @@ class _Judge:
         """A service whose image others build upon."""
         services = self.root["services"]
         if name not in services and ("services", name) not in self.broken:
-            self.fail(path, f'the service "{name}" is not defined', suggest(name, tuple(services)))
+            self.fail(path, f'the service "{name}" is not defined', self.near(name, services))
         elif isinstance(services.get(name), Map) and not services[name].get("build"):
             self.fail(path, f'the service "{name}" has no build', "name an image with docker-image://IMAGE")
 
     def repeated(self, path: Path, service: Map) -> None:
         """Lists whose items must differ; docker compose drops what is there twice in others, but not in these."""
         for key in ("device_cgroup_rules", "external_links", "group_add", "security_opt", "volumes_from"):
-            items = service.get(key) or ()
-            for index, item in enumerate(items):
-                if item in items[:index]:
+            seen = set()
+            for index, item in enumerate(service.get(key) or ()):
+                if item in seen:
                     self.fail((*path, key, index), f'"{item}" is there twice', "remove one of the two")
+                seen.add(item)
 
     def container_name(self, name: str, service: Map, names: dict[str, str]) -> None:
         wanted = service.get("container_name")
