@@ -70,7 +70,10 @@ def node_from_host(device: Device) -> Node:
     if not (stat.S_ISCHR(info.st_mode) or stat.S_ISBLK(info.st_mode)):
         raise RuntimeFault(f"cannot give device {device.host_path}: it is not a device node")
     major, minor = os.major(info.st_rdev), os.minor(info.st_rdev)
-    return Node(device.path or device.host_path, info.st_mode, major, minor, info.st_uid, info.st_gid, device.access)
+    mode = info.st_mode if device.mode < 0 else stat.S_IFMT(info.st_mode) | device.mode
+    uid = info.st_uid if device.uid < 0 else device.uid
+    gid = info.st_gid if device.gid < 0 else device.gid
+    return Node(device.path or device.host_path, mode, major, minor, uid, gid, device.access)
 
 
 def _nodes_of(device: Device) -> Iterator[Node]:

@@ -191,8 +191,14 @@ class Tree:
 
     def _bind(self, operation: Bind) -> None:
         source = self.sources.pop(operation.destination)
+        if not operation.everywhere:
+            m.mount_setattr(source, propagation=operation.propagation, recursive=True)
         m.mount_setattr(
-            source, set_=operation.set, clear=operation.clear, propagation=operation.propagation, recursive=True
+            source,
+            set_=operation.set,
+            clear=operation.clear,
+            propagation=operation.propagation,
+            recursive=operation.everywhere,
         )
         is_directory = stat.S_ISDIR(os.fstat(source).st_mode)
         self._place(source, operation.destination, directory=is_directory)

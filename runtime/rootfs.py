@@ -63,7 +63,10 @@ _FLAGS = {
     "nodiratime": (m.MOUNT_ATTR_NODIRATIME, True),
 }
 _PROPAGATION = {"private": m.MS_PRIVATE, "slave": m.MS_SLAVE, "shared": m.MS_SHARED}
-_IGNORED = frozenset(("bind", "rbind", "z", "Z", "consistent", "cached", "delegated", "relatime", "async", "defaults"))
+_RECURSION = ("nonrecursive", "topmost")
+_IGNORED = frozenset(
+    (*_RECURSION, "bind", "rbind", "z", "Z", "consistent", "cached", "delegated", "relatime", "async", "defaults")
+)
 _TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "huge"))
 
 
@@ -87,7 +90,8 @@ class Bind:
     set: int = 0
     clear: int = 0
     propagation: int = m.MS_PRIVATE
-    recursive: bool = True
+    recursive: bool = True  # with what is mounted below
+    everywhere: bool = True  # attributes hold for what is mounted below, too
     within: str = ""
 
 
@@ -222,7 +226,8 @@ def operation_from_mount(mount: Mount) -> Operation:
     if mount.type == "bind":
         if mount.within and not f"{mount.source}/".startswith(f"{mount.within.rstrip('/')}/"):
             raise RuntimeFault(f"cannot mount {mount.source} at {destination}: it is not below {mount.within}")
-        return Bind(mount.source, destination, set_, clear, propagation, within=mount.within)
+        deep, everywhere = "nonrecursive" not in mount.options, "topmost" not in mount.options
+        return Bind(mount.source, destination, set_, clear, propagation, deep, everywhere, mount.within)
     if mount.type == "tmpfs":
         return Filesystem(destination, "tmpfs", options, (_SAFE | set_) & ~clear)
     raise RuntimeFault(f"cannot mount at {destination}: unknown type {mount.type!r}", "known: bind, tmpfs")

@@ -49,7 +49,9 @@ class Process:
 class Mount:
     """A mount the user asked for. ``type``: ``bind`` (source is a host path) or ``tmpfs``.
 
-    ``options``: mount(8) words: ro rw nosuid nodev noexec rprivate rshared ... and, tmpfs, size= mode= uid= gid=.
+    ``options``: mount(8) words: ro rw nosuid nodev noexec rprivate rshared ... and, tmpfs, size= mode= uid= gid=; of
+    binds also ``nonrecursive`` (without what is mounted below the source) and ``topmost`` (ro is for the mount itself,
+    not for what is mounted below).
     ``within``: a directory above ``source`` that symbolic links of the source must not lead out of (a volume, whose
     content containers write, when a path below it is mounted); empty trusts the whole path.
     """
@@ -74,11 +76,15 @@ class File:
 
 @record
 class Device:
-    """A device node to make available; ``access`` is a subset of ``rwm``."""
+    """A device node to make available; ``access`` is a subset of ``rwm``. Owner and permissions are the host's, where
+    they are not given."""
 
     path: str
     host_path: str
     access: str = "rwm"
+    uid: int = -1
+    gid: int = -1
+    mode: int = -1
 
 
 @record
@@ -86,7 +92,9 @@ class Resources:
     """Limits of the container's cgroup; 0 or empty means "not set", -1 means unlimited.
 
     ``cpus_nano``: CPUs times 1e9 (``cpus: 1.5`` is 1_500_000_000). ``memory_swap`` is memory plus swap, as in Docker.
-    ``device_rules``: cgroup v1 syntax (``c 1:3 rwm``) appended to the defaults.
+    ``device_rules``: cgroup v1 syntax (``c 1:3 rwm``) appended to the defaults. ``cpu_rt_*``: microseconds.
+    ``blkio_devices``: (what, path of a block device, number), what being ``weight``, ``read_bps``, ``write_bps``,
+    ``read_iops`` or ``write_iops``.
     """
 
     memory: int = 0
@@ -102,6 +110,9 @@ class Resources:
     cpuset_mems: str = ""
     pids: int = 0
     blkio_weight: int = 0
+    blkio_devices: tuple[tuple[str, str, int], ...] = ()
+    cpu_rt_runtime: int = 0
+    cpu_rt_period: int = 0
     device_rules: tuple[str, ...] = ()
 
 
@@ -152,11 +163,18 @@ class Restart:
 
 @record
 class LogConfig:
-    """``driver``: json-file, local (same file format) or none. ``max_size`` bytes, 0 unlimited."""
+    """``driver``: json-file, local (same file format) or none; syslog, journald, fluentd, gelf pass the lines on, too.
+
+    ``max_size`` bytes, 0 unlimited. ``attrs``: labels and variables that go with every line. ``target``: the driver's
+    options (``syslog-address`` …), ``tag`` rendered, ``image``. Without ``keep`` no line is written here.
+    """
 
     driver: str = "json-file"
     max_size: int = 0
     max_files: int = 1
+    attrs: Mapping[str, str] = EMPTY
+    target: Mapping[str, str] = EMPTY
+    keep: bool = True
 
 
 @record

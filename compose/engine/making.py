@@ -7,13 +7,15 @@ import os
 
 from compose import labels as key
 from compose.engine import translate
+from compose.engine.reservations import reserved_devices, wants_devices
 from compose.errors import EngineError
 from compose.plan.hooks import PHASES, SELF
 from compose.plan.observed import ObservedImage
-from compose.plan.select import shared_references
+from compose.plan.select import shared_references, volumes_from_reference
 from compose.record import record, replace
 from runtime import container as containers
 from runtime import volumes
+from runtime.cdi import apply, open_registry
 from runtime.errors import NotFound, RuntimeFault
 from runtime.images import store as images
 from runtime.paths import Roots, project_run_dir
@@ -54,6 +56,7 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
 
     Raises RuntimeFault and EngineError.
     """
+    wanted = replace(wanted, shares={**wanted.shares, **_foreign_shares(roots, wanted.service)})
     made = _ensure_sources(wanted)
     image = images.resolve(roots, wanted.service.image)
     spec, mounts = make_spec(roots, wanted, environ, image)
@@ -74,6 +77,27 @@ def write_bundle(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> li
         },
     )
     return made
+
+
+def _foreign_volumes(roots: Roots, wanted: Wanted) -> dict[str, tuple[VolumeUse, ...]]:
+    """What the containers in ``volumes_from: container:NAME`` have mounted (tmpfs is not shared)."""
+    found = {}
+    for entry in wanted.service.config.get("volumes_from") or ():
+        reference, _read_only = volumes_from_reference(entry)
+        one = containers.read_container(roots, wanted.shares.get(reference, "")) if reference in wanted.shares else None
+        if reference.startswith("container:") and one is not None:
+            locked = {row.destination for row in containers.read_spec(roots, one.id).mounts if "ro" in row.options}
+            rows = one.info.get("mounts", ())
+            found[reference] = tuple(
+                _foreign_use(*row, read_only=row[2] in locked) for row in rows if row[0] != "tmpfs"
+            )
+    return found
+
+
+def _foreign_use(kind: str, name: str, target: str, *, read_only: bool) -> VolumeUse:
+    if kind == "bind":
+        return translate.VolumeUse("bind", target, source=name, read_only=read_only, create_host_path=False)
+    return translate.VolumeUse("named", target, name=name, read_only=read_only, nocopy=True)
 
 
 def hook_phases(wanted: Wanted) -> list[str]:
@@ -116,10 +140,12 @@ def make_spec(
         volume_paths=paths,
         overrides=wanted.overrides,
         environ=environ,
-        shares={**wanted.shares, **_foreign_shares(roots, wanted.service)},
+        shares=wanted.shares,
         replaces=wanted.replaces,
+        foreign=_foreign_volumes(roots, wanted),
     )
     owner = _network_owner(roots, spec.namespaces.network)
+    spec = _with_devices(wanted, spec, environ)
     return replace(spec, helper_dir=project_run_dir(roots, wanted.desired.project), network_files_of=owner), mounts
 
 
@@ -158,13 +184,23 @@ def _foreign_shares(roots: Roots, service: DesiredService) -> dict[str, str]:
     return found
 
 
+def _with_devices(wanted: Wanted, spec: ContainerSpec, environ: Mapping[str, str]) -> ContainerSpec:
+    """The spec with what the reserved devices need. Raises EngineError and RuntimeFault."""
+    config = wanted.service.config
+    if not wants_devices(config):
+        return spec
+    registry = open_registry(environ)
+    return apply(spec, registry.edits(reserved_devices(wanted.service.name, config, registry)))
+
+
 def _volumes(
     roots: Roots, wanted: Wanted, image: ObservedImage, rootfs: Rootfs
 ) -> tuple[dict[str, str], list[list[str]]]:
     """Host directories by volume name (anonymous ones by their target), and what listings show."""
     paths: dict[str, str] = {}
     shown = []
-    for use in translate.volume_requests(wanted.desired, wanted.service, image, wanted.overrides):
+    foreign = _foreign_volumes(roots, wanted)
+    for use in translate.volume_requests(wanted.desired, wanted.service, image, wanted.overrides, foreign):
         if use.kind not in ("named", "anonymous"):
             shown.append([use.kind, use.source, use.target])
             continue

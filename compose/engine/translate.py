@@ -7,6 +7,7 @@ are offered here too, so that the engine needs one import.
 from __future__ import annotations
 
 from compose import labels
+from compose.engine.translate_logging import log_config
 from compose.engine.translate_network import (
     VERSION,
     dns_servers,
@@ -20,11 +21,11 @@ from compose.engine.translate_storage import VolumeUse, files, mounts, read_file
 from compose.errors import EngineError
 from compose.model.units import parse_bytes, parse_cpus, parse_duration
 from compose.record import EMPTY, replace
+from runtime.cdi import is_device_name
 from runtime.spec import (
     ContainerSpec,
     Device,
     Health,
-    LogConfig,
     Namespaces,
     Resources,
     Restart,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from compose.plan.desired import Desired, DesiredService
     from compose.plan.observed import ObservedImage
-    from runtime.spec import Rootfs
+    from runtime.spec import LogConfig, Process, Rootfs
 
     Config = Mapping[str, Any]
 
@@ -50,7 +51,6 @@ __all__ = [
     "volume_requests",
 ]
 
-LOG_DRIVERS = ("json-file", "local", "none")
 HOST_GATEWAY = "host-gateway"
 
 
@@ -68,6 +68,7 @@ def container_spec(
     environ: Mapping[str, str] = EMPTY,
     shares: Mapping[str, str] = EMPTY,
     replaces: str = "",
+    foreign: Mapping[str, tuple[VolumeUse, ...]] = EMPTY,
     read: Callable[[str], bytes] = read_file,
 ) -> ContainerSpec:
     """Everything the runtime needs for one container. Raises EngineError for what cannot be done.
@@ -75,6 +76,7 @@ def container_spec(
     ``volume_paths``: host directory by volume name, of anonymous volumes by target. ``overrides``: what ``run``
     changes (RUN_OVERRIDES); a variable in it with the value None is taken from ``environ``, or removed. ``shares``: id
     of the container behind each ``service:x`` whose namespaces are joined. ``replaces``: id for the label of that name.
+    ``foreign``: see volume_requests.
     """
     overrides = overrides or EMPTY
     config = _merged(service.config, overrides)
@@ -82,17 +84,19 @@ def container_spec(
     hostname = config.get("hostname") or ident[:12]
     privileged = bool(config.get("privileged"))
     security = security_options(config, desired.working_dir, read)
+    process = process_spec(service.name, config, image, overrides, environ, hostname, security)
+    own_labels = _labels(desired, service, number, config, image, ident, replaces, overrides)
     return ContainerSpec(
         id=ident,
         name=name,
-        process=process_spec(service.name, config, image, overrides, environ, hostname, security),
+        process=process,
         rootfs=replace(rootfs, readonly=bool(config.get("read_only"))),
         hostname=hostname,
         domainname=config.get("domainname") or "",
         namespaces=namespaces,
-        mounts=mounts(volume_requests(desired, service, image, overrides), volume_paths),
+        mounts=mounts(volume_requests(desired, service, image, overrides, foreign), volume_paths),
         files=files(desired, service, read),
-        devices=tuple(_device(row) for row in config.get("devices") or ()),
+        devices=tuple(_device(row) for row in config.get("devices") or () if not is_device_name(_source(row))),
         resources=_resources(config),
         sysctls=_sysctls(config),
         privileged=privileged,
@@ -105,8 +109,8 @@ def container_spec(
         stop_timeout=_duration(config, "stop_grace_period", 10_000_000_000),
         restart=Restart("no") if overrides.get("oneoff") else _restart(config),
         health=_health(config.get("healthcheck") or {}, image.config),
-        log=_log(config.get("logging") or {}),
-        labels=_labels(desired, service, number, config, image, ident, replaces, overrides),
+        log=_log(service.name, config, process, own_labels, image, ident, name),
+        labels=own_labels,
         extra_hosts=_extra_hosts(config.get("extra_hosts") or (), own=bool(service.networks)),
         cgroup_parent=config.get("cgroup_parent") or "",
         dns_servers=dns_servers(config) if service.networks else (),
@@ -159,6 +163,10 @@ def _namespace(service: str, attribute: str, mode: str, shares: Mapping[str, str
     raise EngineError(f"cannot give {service} {attribute}: {mode}: no such mode")
 
 
+def _source(row: Any) -> str:
+    return row if isinstance(row, str) else str(row["source"])
+
+
 def _device(row: Any) -> Device:
     if isinstance(row, str):
         parts = row.split(":")
@@ -185,9 +193,19 @@ def _resources(config: Config) -> Resources:
         cpu_period=int(config.get("cpu_period") or 0),
         cpuset_cpus=str(config.get("cpuset") or ""),
         pids=int(config.get("pids_limit") or limits.get("pids") or 0),
+        cpu_rt_runtime=int(config.get("cpu_rt_runtime") or 0),
+        cpu_rt_period=int(config.get("cpu_rt_period") or 0),
         blkio_weight=int((config.get("blkio_config") or {}).get("weight") or 0),
+        blkio_devices=_blkio_devices(config.get("blkio_config") or {}),
         device_rules=tuple(config.get("device_cgroup_rules") or ()),
     )
+
+
+def _blkio_devices(config: Config) -> tuple[tuple[str, str, int], ...]:
+    rows = [("weight", row["path"], int(row["weight"])) for row in config.get("weight_device") or ()]
+    for what in ("read_bps", "write_bps", "read_iops", "write_iops"):
+        rows += [(what, row["path"], parse_bytes(row["rate"])) for row in config.get(f"device_{what}") or ()]
+    return tuple(rows)
 
 
 def _sysctls(config: Config) -> dict[str, str]:
@@ -229,22 +247,28 @@ def _health(own: Config, image: Config) -> Health | None:
     )
 
 
-def _log(config: Config) -> LogConfig:
-    driver = config.get("driver") or "json-file"
-    if driver not in LOG_DRIVERS:
-        raise EngineError(f"cannot log with driver {driver!r}: it is none of {', '.join(LOG_DRIVERS)}")
-    options = config.get("options") or {}
-    return LogConfig(driver, decimal_size(options.get("max-size") or 0), int(options.get("max-file") or 1))
-
-
-def decimal_size(size: Any) -> int:
-    """A size of a log option in bytes, where k is 1000 as Docker reads it; -1 and 0 mean without limit."""
-    words = str(size).strip().lower().removesuffix("b").removesuffix("i")
-    power = "kmgt".find(words[-1:]) + 1 if words[-1:] else 0
-    try:
-        return max(0, int(float(words[:-1] if power else words) * 1000**power))
-    except ValueError:
-        raise EngineError(f"cannot read log size {size!r}: write 10m, or a number of bytes") from None
+def _log(
+    service: str,
+    config: Config,
+    process: Process,
+    own_labels: Mapping[str, str],
+    image: ObservedImage,
+    ident: str,
+    name: str,
+) -> LogConfig:
+    digest = image.digest.removeprefix("sha256:")
+    about = {
+        "ID": ident[:12],
+        "FullID": ident,
+        "Name": name,
+        "ImageName": image.reference,
+        "ImageID": digest[:12],
+        "ImageFullID": image.digest,
+        "Command": " ".join(process.args),
+        "DaemonName": "pycompose",
+    }
+    env = dict(word.split("=", 1) for word in process.env)
+    return log_config(service, config.get("logging") or {}, about=about, labels=own_labels, env=env)
 
 
 def _extra_hosts(rows: Any, *, own: bool) -> tuple[tuple[str, str], ...]:

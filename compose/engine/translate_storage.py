@@ -5,7 +5,7 @@ from __future__ import annotations
 from compose.errors import EngineError
 from compose.model.units import parse_bytes
 from compose.plan.select import volumes_from_reference
-from compose.record import record, replace
+from compose.record import EMPTY, record, replace
 from runtime.spec import File, Mount
 
 TYPE_CHECKING = False
@@ -45,14 +45,20 @@ class VolumeUse:
 
 
 def volume_requests(
-    desired: Desired, service: DesiredService, image: ObservedImage, overrides: Mapping[str, Any] | None = None
+    desired: Desired,
+    service: DesiredService,
+    image: ObservedImage,
+    overrides: Mapping[str, Any] | None = None,
+    foreign: Mapping[str, tuple[VolumeUse, ...]] = EMPTY,
 ) -> tuple[VolumeUse, ...]:
     """All mounts of a container of the service, parents before what is mounted below them. One per target: the
-    service's own win over those of ``volumes_from``, and those over the image's VOLUMEs; ``run -v`` wins over all."""
+    service's own win over those of ``volumes_from``, and those over the image's VOLUMEs; ``run -v`` wins over all.
+
+    ``foreign``: what each ``container:NAME`` of ``volumes_from`` has."""
     found: dict[str, VolumeUse] = {}
     for target in image.config.get("Volumes") or ():
         found[_clean(target)] = VolumeUse("anonymous", _clean(target))
-    for use in _from_others(desired, service):
+    for use in _from_others(desired, service, foreign):
         found[use.target] = use
     for use in _own(desired, service.config):
         found[use.target] = use
@@ -89,7 +95,7 @@ def _from_mapping(desired: Desired, row: Mapping[str, Any]) -> VolumeUse:
     kind, target, read_only = row["type"], _clean(row["target"]), bool(row.get("read_only"))
     if kind == "bind":
         bind = row.get("bind") or {}
-        options = (bind["propagation"],) if bind.get("propagation") else ()
+        options = ((bind["propagation"],) if bind.get("propagation") else ()) + _recursion(target, bind, read_only)
         create = bind.get("create_host_path", True) is not False
         return VolumeUse(
             "bind", target, source=row["source"], read_only=read_only, create_host_path=create, options=options
@@ -110,6 +116,18 @@ def _from_mapping(desired: Desired, row: Mapping[str, Any]) -> VolumeUse:
     )
 
 
+def _recursion(target: str, bind: Mapping[str, Any], read_only: bool) -> tuple[str, ...]:
+    """``bind.recursive`` as mount words. Raises EngineError for what Docker refuses: a mount that is not read-only."""
+    word = bind.get("recursive") or "enabled"
+    if word in ("writable", "readonly") and not read_only:
+        raise EngineError(
+            f"cannot mount {target}: bind.recursive: {word} is about read-only mounts", hint="set read_only: true"
+        )
+    if word == "readonly" and bind.get("propagation") not in (None, "", "rprivate"):
+        raise EngineError(f"cannot mount {target}: bind.recursive: readonly needs bind.propagation: rprivate")
+    return {"disabled": ("nonrecursive",), "writable": ("topmost",)}.get(word, ())
+
+
 def volume_name(desired: Desired, key: str) -> str:
     """The name on the machine of the project's volume; a key that is none (``run -v cache:/x``) is a name already."""
     for volume in desired.volumes:
@@ -118,13 +136,16 @@ def volume_name(desired: Desired, key: str) -> str:
     return key
 
 
-def _from_others(desired: Desired, service: DesiredService) -> Iterator[VolumeUse]:
+def _from_others(
+    desired: Desired, service: DesiredService, foreign: Mapping[str, tuple[VolumeUse, ...]]
+) -> Iterator[VolumeUse]:
     """Mounts of the services in ``volumes_from``; anonymous ones are those of the other's container."""
     for entry in service.config.get("volumes_from") or ():
         reference, read_only = volumes_from_reference(entry)
         kind, _, name = reference.partition(":")
-        if kind != "service":
-            raise EngineError(f"cannot take volumes from {reference}: only services of the project are supported")
+        if kind == "container":
+            yield from (replace(use, read_only=use.read_only or read_only) for use in foreign.get(reference, ()))
+            continue
         for use in _own(desired, desired.service(name).config):
             if use.kind == "tmpfs":
                 continue

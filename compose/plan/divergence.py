@@ -32,6 +32,8 @@ HOW: Mapping[str, str] = {
     "command": RECREATE,
     "configs": RECREATE,
     "container_name": RECREATE,
+    "cpu_count": IN_PLACE,  # no effect
+    "cpu_percent": IN_PLACE,  # no effect
     "cpu_period": IN_PLACE,
     "cpu_quota": IN_PLACE,
     "cpu_rt_period": RECREATE,
@@ -91,6 +93,7 @@ HOW: Mapping[str, str] = {
     "profiles": IGNORED,
     "provider": IGNORED,  # it is asked by every up
     "pull_policy": IGNORED,
+    "pull_refresh_after": IN_PLACE,  # no effect
     "read_only": RECREATE,
     "restart": IN_PLACE,
     "runtime": IN_PLACE,  # no effect

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
 from compose import graph
 from compose.spec import support
 from compose.spec.check import suggest
+from compose.spec.platforms import runs_here
 from compose.spec.tree import Map, Path, Report, Seq, dotted, locate
 
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -275,9 +275,9 @@ def refuse_unsupported(root: Map, report: Report) -> None:
         if isinstance(service, Map):
             for key in service:
                 if support.SERVICE.get(key) == support.REFUSED and service[key]:
-                    _refuse(root, ("services", name, key), report)
+                    _refuse(root, ("services", name, key), report, key)
             for pattern in support.NESTED:
-                _refuse_nested(root, ("services", name), pattern.split("."), service, support.NESTED[pattern], report)
+                _refuse_nested(root, ("services", name), pattern.split("."), service, pattern, report)
             _refuse_values(root, name, service, report)
             health = service.get("healthcheck")
             if isinstance(health, Map) and health.get("start_interval") and not health.get("start_period"):
@@ -286,27 +286,34 @@ def refuse_unsupported(root: Map, report: Report) -> None:
     for section, drivers in support.DRIVERS.items():
         for name, item in root[section].items():
             if not item.get("external") and item.get("driver", drivers[0]) not in drivers:
-                _refuse(root, (section, name, "driver"), report, f'"{item["driver"]}"')
+                key = f"{section}.*.driver: anything else"
+                _refuse(root, (section, name, "driver"), report, key, f'"{item["driver"]}"')
     if root.get("models"):
-        _refuse(root, ("models",), report)
+        _refuse(root, ("models",), report, "models")
 
 
-def _refuse(root: Map, path: Path, report: Report, value: str = "") -> None:
+def _refuse(root: Map, path: Path, report: Report, row: str, value: str = "") -> None:
+    """``row``: of the table of support, for the reason."""
     what = f"{dotted(path)} {value}".strip()
-    report.problem(f"{what} is not supported yet", where=locate(root, path, key=True), path=path)
+    reason = support.why(row)
+    report.problem(
+        f"{what} is not supported: {reason}" if reason else f"{what} is not supported yet",
+        where=locate(root, path, key=True),
+        path=path,
+    )
 
 
-def _refuse_nested(root: Map, path: Path, parts: list[str], node: Any, status: str, report: Report) -> None:
-    if status != support.REFUSED or not node:
+def _refuse_nested(root: Map, path: Path, parts: list[str], node: Any, pattern: str, report: Report) -> None:
+    if support.NESTED[pattern] != support.REFUSED or not node:
         return
     if not parts:
-        _refuse(root, path, report)
+        _refuse(root, path, report, pattern)
         return
     head, rest = parts[0], parts[1:]
     items: Any = node.items() if isinstance(node, Map) else enumerate(node) if isinstance(node, Seq) else ()
     for key, item in items:
         if head in ("*", key):
-            _refuse_nested(root, (*path, key), rest, item, status, report)
+            _refuse_nested(root, (*path, key), rest, item, pattern, report)
 
 
 def _refuse_values(root: Map, name: str, service: Map, report: Report) -> None:
@@ -314,27 +321,15 @@ def _refuse_values(root: Map, name: str, service: Map, report: Report) -> None:
         (("logging", "driver"), "logging.driver", _at(service, "logging", "driver")),
         (("pull_policy",), "pull_policy", service.get("pull_policy")),
     ]
-    found += [(("userns_mode",), "userns_mode", service.get("userns_mode"))]
-    found += [(("platform",), "platform", _platform(service.get("platform")))]
-    found += [
-        (("volumes_from", i), "volumes_from.*", "container:NAME")
-        for i, item in enumerate(service.get("volumes_from") or ())
-        if item.startswith("container:")
-    ]
+    found += [((key,), key, service.get(key)) for key in ("userns_mode", "runtime", "isolation")]
+    if (wanted := service.get("platform")) and not runs_here(wanted):
+        found.append((("platform",), "platform", wanted))
     found += [(("volumes", i, "type"), "volumes.*.type", v.get("type")) for i, v in _indexed(service.get("volumes"))]
     for path, pattern, value in found:
         known = support.VALUES[pattern]
         if value and known.get(value, known.get("*")) == support.REFUSED:
-            _refuse(root, ("services", name, *path), report, f'"{value}"')
-
-
-def _platform(wanted: Any) -> Any:
-    """A platform as the table has it: this machine's under that name, else as it is."""
-    machine = os.uname().machine
-    ours = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-    system, _, rest = str(wanted or "").partition("/")
-    own = system == "linux" and rest.partition("/")[0] in ("", ours)
-    return "this machine's" if own else wanted
+            row = f"{pattern}: {value if value in known else 'anything else'}"
+            _refuse(root, ("services", name, *path), report, row, f'"{value}"')
 
 
 def network_order(attachments: Any) -> tuple[str, ...]:

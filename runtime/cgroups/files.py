@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from runtime.errors import RuntimeFault
 
@@ -43,6 +44,17 @@ def read_table(path: str) -> dict[str, int]:
     """A file of ``key number`` lines."""
     rows = (line.split() for line in read(path).splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+
+
+def device_number(path: str) -> str:
+    """``major:minor`` of a block device. Raises RuntimeFault."""
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        raise RuntimeFault(f"cannot limit block I/O of {path}: {error.strerror}") from error
+    if not stat.S_ISBLK(info.st_mode):
+        raise RuntimeFault(f"cannot limit block I/O of {path}: it is not a block device")
+    return f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
 
 
 def write_settings(directory: str, settings: list[Setting]) -> None:

@@ -157,6 +157,8 @@ class Cgroup:
     def _apply(self, resources: Resources) -> None:
         if resources == Resources():
             return
+        if resources.cpu_rt_runtime and (directory := self.v1("cpu")):
+            cpu.give_to_parent(directory, resources)
         for controller, directory, settings in self._settings(resources):
             if settings and not directory:
                 raise Unsupported(f"cannot set {settings[0][2]}: this machine has no {controller} cgroup controller")

@@ -64,9 +64,10 @@ def cut_lines(data: bytes, *, at_end: bool) -> Piece:
         position = end
 
 
-def encode_lines(lines: tuple[bytes, ...], stream: str, when: str) -> bytes:
-    """The lines in json-file format; bytes that are not UTF-8 become U+FFFD."""
-    tail = f',"stream":"{stream}","time":"{when}"}}\n'
+def encode_lines(lines: tuple[bytes, ...], stream: str, when: str, attrs: str = "") -> bytes:
+    """The lines in json-file format; bytes that are not UTF-8 become U+FFFD. ``attrs``: a JSON object, or empty."""
+    more = f'"attrs":{attrs},' if attrs else ""
+    tail = f',"stream":"{stream}",{more}"time":"{when}"}}\n'
     return "".join([f'{{"log":{_quote(line.decode("utf-8", "replace"))}{tail}' for line in lines]).encode()
 
 
@@ -80,9 +81,17 @@ def timestamp(nanoseconds: int | None = None) -> str:
 class Log:
     """The log file and the journal beside the container's other volatile files."""
 
-    def __init__(self, path: str, run_dir: str, config: LogConfig) -> None:
+    def __init__(
+        self,
+        path: str,
+        run_dir: str,
+        config: LogConfig,
+        forward: Callable[[int, tuple[bytes, ...]], None] | None = None,
+    ) -> None:
         self.path = path
         self.config = config
+        self.forward = forward
+        self.attrs = json.dumps(dict(config.attrs), separators=(",", ":"), sort_keys=True) if config.attrs else ""
         self.consumed = [0, 0]
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self.fd = os.open(path, flags, 0o640)
@@ -107,12 +116,35 @@ class Log:
         os.pwrite(self.journal, _JOURNAL.pack(self.length, *self.consumed), 0)
 
     def append(self, stream: int, piece: Piece) -> None:
-        if self.config.driver != "none" and piece.lines:
-            data = encode_lines(piece.lines, NAMES[stream], timestamp())
-            if self.config.max_size and self.length and self.length + len(data) > self.config.max_size:
+        """Write a piece, in as many files as it fills, and record how far it got after each."""
+        if self.forward is not None and piece.lines:
+            self.forward(stream, piece.lines)
+        if self.config.driver == "none" or not self.config.keep or not piece.lines:
+            self.consumed[stream] += piece.size
+            self.commit()
+        elif not self.config.max_size:
+            self._write(stream, encode_lines(piece.lines, NAMES[stream], timestamp(), self.attrs), piece.size)
+        else:
+            self._append_within(stream, piece.lines)
+
+    def _append_within(self, stream: int, lines: tuple[bytes, ...]) -> None:
+        """No file gets longer than the limit, unless a single line does."""
+        when, limit = timestamp(), self.config.max_size
+        data, size = b"", 0
+        for line in lines:
+            encoded = encode_lines((line,), NAMES[stream], when, self.attrs)
+            if self.length + len(data) + len(encoded) > limit and self.length + len(data):
+                self._write(stream, data, size)
                 self._rotate()
-            self.length += os.pwrite(self.fd, data, self.length)
-        self.consumed[stream] += piece.size
+                data, size = b"", 0
+            data += encoded
+            size += len(line)
+        self._write(stream, data, size)
+
+    def _write(self, stream: int, data: bytes, size: int) -> None:
+        """Append what stands for ``size`` bytes of the stream."""
+        self.length += os.pwrite(self.fd, data, self.length)
+        self.consumed[stream] += size
         self.commit()
 
     def _rotate(self) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.shim.attach import Attached
+    from runtime.shim.forward import Forwarder
     from runtime.shim.supervisor import Supervisor
 
 _RW = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
@@ -35,6 +36,7 @@ class Stdio:
         self.stdin_both = -1
         self.closing = False
         self.log: Log | None = None
+        self.forwarder: Forwarder | None = None
         self.streams: list[Stream] = []
         self.attached: list[Attached] = []
         self.waiting_input = bytearray()
@@ -43,10 +45,13 @@ class Stdio:
     def terminal(self) -> bool:
         return self.shim.spec.process.terminal
 
-    def open(self, master: int = -1, stdin: int = -1) -> None:
-        """Open or re-open everything in the container's run directory."""
+    def open(self, master: int = -1, stdin: int = -1, *, again: bool = False) -> None:
+        """Open or re-open everything in the container's run directory. Raises RuntimeFault when its log has no
+        receiver, but not ``again``: a container that runs is not ended for that."""
         run = self.shim.bundle.run
-        self.log = Log(self.shim.bundle.log, run, self.shim.spec.log)
+        self.forwarder = self._open_forwarder(again)
+        send = self.forwarder.send if self.forwarder is not None else None
+        self.log = Log(self.shim.bundle.log, run, self.shim.spec.log, send)
         names = ("terminal",) if self.terminal else ("stdout", "stderr")
         for number, name in enumerate(names):
             source = _open_fifo(f"{run}/{name}")
@@ -57,6 +62,16 @@ class Stdio:
         if self.shim.spec.open_stdin and not self.terminal:
             self.stdin = stdin if stdin >= 0 else self._open_stdin()
         self.use_master(master)
+
+    def _open_forwarder(self, again: bool) -> Forwarder | None:
+        if self.shim.spec.log.driver in ("json-file", "local", "none"):
+            return None
+        from runtime.shim.forward import Forwarder  # only where somebody asked for it
+
+        forwarder = Forwarder(self.shim.spec, self.shim.loop, self.shim.note)
+        if not again:
+            forwarder.connect()
+        return forwarder
 
     def _open_stdin(self) -> int:
         """The write end; opened read-write first, for a FIFO without a reader refuses writers."""
@@ -221,6 +236,9 @@ class Stdio:
             self.shim.loop.forget(stream.source)
             stream.close()
         self.streams = []
+        if self.forwarder is not None:
+            self.forwarder.close()
+            self.forwarder = None
         if self.log is not None:
             self.log.close()
             self.log = None

@@ -111,7 +111,7 @@ class Supervisor:
         if self.netns < 0 and self.pidfd >= 0 and self.spec.namespaces.network != "host":
             self.netns = _open_netns(self.state.pid)
         self.keeping.take(held)
-        self.io.open(master=held.get("master", -1), stdin=held.get("stdin", -1))
+        self.io.open(master=held.get("master", -1), stdin=held.get("stdin", -1), again=True)
         self.control.listen()
         self.publish()
         self.keeping.connect()

@@ -18,4 +18,6 @@ def settings(resources: Resources) -> list[Setting]:
     quota, period = cpu_quota(resources)
     if quota:
         rows.append(("cpu.max", f"{'max' if quota < 0 else quota} {period}", "the CPU quota"))
+    if resources.cpu_rt_runtime or resources.cpu_rt_period:  # v2 has no such controller: told by its name
+        rows.append(("cpu.rt_runtime_us", str(resources.cpu_rt_runtime), "the real-time bandwidth"))
     return rows

@@ -1,13 +1,17 @@
-"""io (v2): the weight, from v1's 10..1000 to 1..10000."""
+"""io (v2): weights, from v1's 10..1000 to 1..10000, and rates."""
 
 from __future__ import annotations
 
 import os
 
+from runtime.cgroups.files import device_number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.cgroups.files import Setting
     from runtime.spec import Resources
+
+_MAX = {"read_bps": "rbps", "write_bps": "wbps", "read_iops": "riops", "write_iops": "wiops"}
 
 
 def weight_from_blkio(weight: int) -> int:
@@ -16,9 +20,16 @@ def weight_from_blkio(weight: int) -> int:
 
 
 def settings(resources: Resources, directory: str) -> list[Setting]:
-    """The files to write, in order."""
-    if not resources.blkio_weight:
-        return []
-    if os.path.exists(f"{directory}/io.bfq.weight"):
-        return [("io.bfq.weight", str(resources.blkio_weight), "the block I/O weight")]
-    return [("io.weight", str(weight_from_blkio(resources.blkio_weight)), "the block I/O weight")]
+    """The files to write, in order. Raises RuntimeFault for what is no block device."""
+    rows = []
+    bfq = os.path.exists(f"{directory}/io.bfq.weight")
+    name = "io.bfq.weight" if bfq else "io.weight"
+    if weight := resources.blkio_weight:
+        rows.append((name, str(weight if bfq else weight_from_blkio(weight)), "the block I/O weight"))
+    for what, path, number in resources.blkio_devices:
+        device, about = device_number(path), f"the block I/O {what} of {path}"
+        if what == "weight":
+            rows.append((name, f"{device} {number if bfq else weight_from_blkio(number)}", about))
+        else:
+            rows.append(("io.max", f"{device} {_MAX[what]}={number}", about))
+    return rows

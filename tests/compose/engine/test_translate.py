@@ -221,9 +221,9 @@ def test_health_merges_field_by_field() -> None:
 def test_logging() -> None:
     assert spec(logging={"options": {"max-size": "10m", "max-file": "3"}}).log == LogConfig("json-file", 10_000_000, 3)
     assert spec(logging={"driver": "none"}).log == LogConfig("none")
-    assert spec(logging={"driver": "local", "options": {"max-size": "-1"}}).log == LogConfig("local")
-    with pytest.raises(EngineError, match="cannot log with driver 'syslog'"):
-        spec(logging={"driver": "syslog"})
+    assert spec(logging={"driver": "local", "options": {"max-size": "-1"}}).log == LogConfig("local", 0, 5)
+    with pytest.raises(EngineError, match="cannot log with driver 'splunk'"):
+        spec(logging={"driver": "splunk"})
     with pytest.raises(EngineError, match="cannot read log size 'big'"):
         spec(logging={"options": {"max-size": "big"}})
 

@@ -202,21 +202,27 @@ def test_unsupported_attributes_are_refused_by_name(tmp_path: Path) -> None:
 services:
   web:
     image: x
-    gpus: all
-    logging: {driver: syslog}
-    volumes: [{type: image, source: y, target: /y}]
-    deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}
+    use_api_socket: true
+    logging: {driver: splunk}
+    volumes: [{type: npipe, source: y, target: /y}]
+    pre_start: [{command: "true", per_replica: true}]
+    runtime: runsc
   off:
     profiles: [p]
     image: x
-    gpus: all
+    use_api_socket: true
 """
     assert errors(tmp_path, text, refuse=True) == [
-        "compose.yaml:4:5: services.web.gpus is not supported yet",
-        'compose.yaml:5:15: services.web.logging.driver "syslog" is not supported yet',
-        'compose.yaml:6:16: services.web.volumes[0].type "image" is not supported yet',
-        "compose.yaml:7:41: services.web.deploy.resources.reservations.devices is not supported yet",
+        "compose.yaml:4:5: services.web.use_api_socket is not supported: there is no daemon whose API the container could "
+        "talk to",
+        'compose.yaml:5:15: services.web.logging.driver "splunk" is not supported: a plug-in of Docker\'s engine, or a '
+        "service of one cloud",
+        'compose.yaml:6:16: services.web.volumes[0].type "npipe" is not supported: Windows only',
+        "compose.yaml:7:35: services.web.pre_start[0].per_replica is not supported: docker compose refuses it too: a command "
+        "runs once per service",
+        'compose.yaml:8:5: services.web.runtime "runsc" is not supported: there is one runtime; gVisor, Kata and nvidia are '
+        "not it (for GPUs use gpus)",
     ]
     assert project(
-        tmp_path, "services: {web: {image: x}, off: {profiles: [p], image: x, gpus: all}}", refuse=True
+        tmp_path, "services: {web: {image: x}, off: {profiles: [p], image: x, use_api_socket: true}}", refuse=True
     ).disabled == ("off",)
