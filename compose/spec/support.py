@@ -82,7 +82,6 @@ VALUES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("json-file", "local", "none", "syslog", "journald", "fluentd", "gelf"), DONE),
         "*": REFUSED,
     },
-    "pull_policy": {"always": DONE, "never": DONE, "missing": DONE, "build": DONE, "*": REFUSED},
 }
 TOP: dict[str, str] = {
     "name": DONE,

@@ -319,7 +319,6 @@ def _refuse_nested(root: Map, path: Path, parts: list[str], node: Any, pattern: 
 def _refuse_values(root: Map, name: str, service: Map, report: Report) -> None:
     found: list[tuple[Path, str, Any]] = [
         (("logging", "driver"), "logging.driver", _at(service, "logging", "driver")),
-        (("pull_policy",), "pull_policy", service.get("pull_policy")),
     ]
     found += [((key,), key, service.get(key)) for key in ("userns_mode", "runtime", "isolation")]
     if (wanted := service.get("platform")) and not runs_here(wanted):

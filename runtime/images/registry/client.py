@@ -179,16 +179,20 @@ class Client:
     # -- reading
 
     def manifest(self, name: str, method: str = "GET") -> tuple[str, str, bytes]:
-        """(media type, digest, bytes) of a manifest by tag or digest, the digest checked. HEAD has no bytes.
+        """(media type, digest, bytes) of a manifest by tag or digest, the digest checked.
+
+        HEAD has no bytes, and is tried once.
 
         Raises RegistryFault.
         """
         path, headers = self.path(f"manifests/{name}"), {"Accept": ACCEPT}
         answer, data = (
-            self.whole(path, headers, MAX_MANIFEST) if method == "GET" else (self.request(method, path, headers), b"")
+            self.whole(path, headers, MAX_MANIFEST)
+            if method == "GET"
+            else (self.request(method, path, headers, attempts=1), b"")
         )
         if answer.status != 200:
-            raise fault_of(answer, f"cannot find {name} of {self.repository} at {self.host}")
+            raise fault_of(answer, self.host)
         kind = answer.header("Content-Type").partition(";")[0].strip()
         digest = answer.header("Docker-Content-Digest")
         if method == "HEAD":
@@ -214,7 +218,7 @@ class Client:
         if answer.status == 200:
             return int(answer.header("Content-Length") or 0)
         if answer.status in (401, 403):
-            raise fault_of(answer, f"cannot use {self.repository} at {self.host}")
+            raise fault_of(answer, self.host)
         return None
 
     # -- following what a server says

@@ -58,10 +58,9 @@ class Blob:
         answer = self._client.open_blob(self._descriptor.digest, self.count)
         if answer.status in (408, 429, 500, 502, 503, 504):
             wait = answer.header("Retry-After")
-            what = f"cannot get a layer of {self._client.repository} from {self._client.host}"
-            raise _Busy(fault_of(answer, what), wait)
+            raise _Busy(fault_of(answer, self._client.host), wait)
         if answer.status not in (200, 206):
-            raise fault_of(answer, f"cannot get a layer of {self._client.repository} from {self._client.host}")
+            raise fault_of(answer, self._client.host)
         if answer.header("Content-Encoding") not in ("", "identity"):
             answer.close()
             raise RegistryFault(f"cannot accept a layer of {self._client.host}: it is encoded on the way")

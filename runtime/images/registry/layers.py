@@ -118,15 +118,14 @@ class Layers:
         blob = Blob(self._client, descriptor, self._counter(name, descriptor.size))
         below = self._chains[number - 1] if number else ""
         lower = _Later(lambda: self._below(number, claim))
-        with ReadAhead(iter(blob)) as pieces:
+        # the thread receives, hashes and inflates; this one hashes and writes
+        with ReadAhead(_content(blob, self._errors)) as pieces:
             stream = iter(pieces)
             try:
-                layer = self._staging.unpack(decompress(stream), lower, below, self._diff_ids[number])
+                return self._staging.unpack(stream, lower, below, self._diff_ids[number])
             except BadArchive:
                 _drain(stream)  # damage on the way shows in the digest, and is worth another try
                 raise
-            _drain(stream)
-            return layer
 
     def _below(self, number: int, claim: Claim) -> list[str]:
         """The directories of the layers below, top first."""
@@ -158,6 +157,23 @@ class _Later(Merged):
             find, self._find = self._find, None
             super().__init__(find())
         return super().root()
+
+
+def _content(blob: Blob, errors: Sequence[BaseException]) -> Iterator[bytes]:
+    """The blob inflated. Ends, well or badly, only when digest and size of the whole blob have been checked.
+
+    Once another layer of the image has failed (``errors``) there is no use in going on.
+    """
+    stream = iter(blob)
+    try:
+        for piece in decompress(stream):
+            if errors:
+                raise RegistryFault("cannot go on: another layer failed")
+            yield piece
+    except BadArchive:
+        _drain(stream)
+        raise
+    _drain(stream)
 
 
 def _drain(pieces: Iterator[bytes]) -> None:

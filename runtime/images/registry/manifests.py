@@ -73,7 +73,7 @@ def read_config(client: Client, config: Descriptor) -> bytes:
     if answer.status != 200:
         from runtime.images.registry.client import fault_of
 
-        raise fault_of(answer, f"cannot get the configuration of {client.repository} from {client.host}")
+        raise fault_of(answer, client.host)
     check_digest(client.host, config.digest, data)
     return data
 

@@ -141,7 +141,10 @@ class _Pull:
         if self._name.digest:
             digest = self._name.digest
         else:
-            digest = client.manifest(self._name.tag, "HEAD")[1]
+            try:
+                digest = client.manifest(self._name.tag, "HEAD")[1]
+            except RegistryFault:
+                return None  # the GET that follows says why, and is patient
             if not is_digest(digest):
                 return None
         try:

@@ -49,6 +49,7 @@ class Answer:
         self._target = target
         self._connection: http.client.HTTPConnection | None = connection
         self._raw = raw
+        self._left: int | None = raw.length  # None: chunked, or to the end of the connection
         self.status: int = raw.status
         self.host = target.host
 
@@ -59,14 +60,28 @@ class Answer:
         return [str(value) for value in self._raw.headers.get_all(name) or []]
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes; empty at the end. Raises Unreachable when the connection breaks or stalls."""
+        """Up to ``size`` bytes, as they come; empty at the end. Raises Unreachable when it breaks off or stalls.
+
+        One recv(2) each: when the connection breaks, nothing that came before is lost. (``HTTPResponse.read1`` itself
+        does not count a body's length before Python 3.12.)
+        """
+        if self._connection is None:
+            return b""
         try:
-            data: bytes = self._raw.read(size)
+            if self._left is None:
+                data: bytes = self._raw.read1(size)
+            else:
+                data = self._raw.fp.read1(min(size, self._left)) if self._left else b""
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(f"{self.host} broke off: {reason_of(error)}") from error
-        if not data:
-            self._give_back()
+        if data:
+            self._left = None if self._left is None else self._left - len(data)
+            return data
+        if self._left:
+            self.close()
+            raise Unreachable(f"{self.host} broke off: the connection ended in the middle")
+        self._give_back()
         return data
 
     def text(self, limit: int) -> bytes:
@@ -83,6 +98,7 @@ class Answer:
     def _give_back(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._raw.close()
             self._pool.put(self._target, connection, bool(self._raw.will_close))
 
     def close(self) -> None:

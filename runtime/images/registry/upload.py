@@ -12,6 +12,7 @@ from runtime.images.registry.fetch import ReadAhead
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from runtime.images.registry.client import Client
     from runtime.images.registry.transport import Answer, Target
@@ -47,16 +48,17 @@ def upload_stream(client: Client, stream: Stream) -> tuple[str, int]:
 
 
 class _Counted:
-    """Hashes and counts what passes; a thread compresses ahead of the socket."""
+    """Hashes and counts what passes; a thread compresses ahead of the socket. Each call begins anew."""
 
     def __init__(self, stream: Stream) -> None:
-        from hashlib import sha256
-
         self._stream = stream
-        self._digest = sha256()
+        self._digest: Any = None
         self.size = 0
 
     def __call__(self) -> Iterator[bytes]:
+        from hashlib import sha256
+
+        self._digest, self.size = sha256(), 0
         with ReadAhead(self._stream()) as pieces:
             for piece in pieces:
                 self._digest.update(piece)

@@ -1,0 +1,191 @@
+"""Images from a registry, for real: pulled by up, moved tags, policies, kills, logins, pushes, and nobody there."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import MakeProject
+from tests.runtime.images.conftest import make_tar, member
+from tests.runtime.images.registry.fake import Handler, Registry, registry
+from tests.support import world
+from tests.support.cli import PYCOMPOSE, Machine, execute, kill
+
+KILLS = int(os.environ.get("PYCOMPOSE_TEST_KILLS", "6"))  # 100 for the whole truth
+
+
+@pytest.fixture
+def server() -> Iterator[Registry]:
+    with registry() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def base(archive: str) -> bytes:
+    return Path(archive).read_bytes()
+
+
+def app(server: Registry, base: bytes, text: str, tag: str = "1") -> str:
+    """An image that serves forever and has a file with that text."""
+    server.add_image(base, make_tar(member("etc/text", data=text.encode())), tag=tag, config={"Cmd": ["sleep", "1d"]})
+    return f"{server.host}/x/app:{tag}"
+
+
+def test_up_pulls_what_is_missing_and_says_why(project: MakeProject, server: Registry, base: bytes) -> None:
+    one = project(f"services: {{web: {{image: '{app(server, base, 'one')}'}}}}")
+    plan = one.steps()
+    assert (plan[0]["kind"], plan[0]["verb"], plan[0]["reason"]) == ("image", "pull", "not in the store")
+    assert next(step for step in plan if step["verb"] == "create" and step["kind"] == "container")["after"]
+    told = one.up().stderr
+    assert f"Image {server.host}/x/app:1  Pulled" in told
+    assert one.sh("web", "cat /etc/text") == "one"
+    server.seen.clear()
+    one.up()
+    assert not server.seen  # policy missing asks nobody
+
+
+def test_a_moved_tag_recreates(project: MakeProject, server: Registry, base: bytes) -> None:
+    one = project(f"services: {{web: {{image: '{app(server, base, 'one')}'}}}}")
+    one.up()
+    before = one.ident("web")
+    one.up("--pull", "always")
+    assert one.ident("web") == before
+    app(server, base, "two")
+    one.run("pull")
+    assert "image changed" in one.run("plan").stdout
+    one.up()
+    assert one.ident("web") != before
+    assert one.sh("web", "cat /etc/text") == "two"
+
+
+def test_policies(project: MakeProject, server: Registry, base: bytes) -> None:
+    image = app(server, base, "one")
+    one = project(f"services: {{web: {{image: '{image}', pull_policy: never}}}}")
+    refused = one.up(code=1)
+    assert f"cannot find image '{image}'" in refused.stderr
+    assert not server.seen
+    one.edit("never", "every_1h")
+    one.up()
+    server.seen.clear()
+    one.up()
+    assert not server.seen
+    refs = Path(one.machine.state, "images", "refs")
+    path = next(path for path in refs.iterdir() if path.name == f"{image.replace('/', '%')}.json")
+    os.utime(path, (time.time() - 7300,) * 2)
+    assert "pull_policy: every_1h, and it is 2 hours old" in one.run("plan").stdout
+    one.up()
+    assert server.seen
+    one.edit("every_1h", "always")
+    server.before = lambda handler: handler.fail(500, "X", "gone fishing") is None
+    failed = one.up(code=1, timeout=120)
+    assert f"cannot pull {image}" in failed.stderr
+    assert "gone fishing" in failed.stderr
+
+
+def test_pull_and_its_flags(project: MakeProject, server: Registry, base: bytes) -> None:
+    image = app(server, base, "one")
+    text = (
+        f"services: {{web: {{image: '{image}', depends_on: [db]}}, db: {{image: '{server.host}/x/db:1'}},"
+        f" mine: {{image: '{server.host}/x/mine:1', build: {{context: ., dockerfile_inline: 'FROM {image}'}}}}}}"
+    )
+    one = project(text)
+    missing = ("/v2/x/db/", "/v2/x/mine/")
+    server.before = lambda handler: handler.path.startswith(missing) and handler.fail(404) is None
+    assert "cannot pull" in one.run("pull", code=1).stderr
+    one.run("pull", "web")
+    assert "x/db:1" in one.run("pull", "--include-deps", "web", code=1).stderr
+    one.run("pull", "--ignore-pull-failures", "--ignore-buildable")
+    server.seen.clear()
+    one.run("pull", "--policy", "missing", "-q", "web")
+    assert not server.seen
+    assert one.run("pull", "-q", "web").stderr == ""
+
+
+def test_build_before_pull_and_push(project: MakeProject, server: Registry, base: bytes) -> None:
+    image = app(server, base, "base")
+    one = project(
+        f"services:\n  web:\n    image: '{server.host}/x/y:9'\n    command: sleep 1d\n    build:\n      context: .\n"
+        f"      dockerfile_inline: |\n        FROM {image}\n        RUN echo built > /etc/text\n"
+    )
+    one.up()
+    assert one.sh("web", "cat /etc/text") == "built"
+    one.run("push")
+    assert "9" in server.manifests
+    machine = one.machine
+    assert machine.call("image", "pull", "-q", f"{server.host}/x/y:9").stdout == f"{server.host}/x/y:9\n"
+
+
+def test_a_registry_that_nobody_serves(project: MakeProject) -> None:
+    one = project("services: {web: {image: '127.0.0.1:9/some/thing:1'}}")
+    failed = one.up(code=1)
+    assert "cannot pull 127.0.0.1:9/some/thing:1: cannot connect to 127.0.0.1:9: connection refused" in failed.stderr
+    assert "pycompose load" in failed.stderr
+    assert one.rows() == []
+
+
+def test_login(other_machine: Machine, server: Registry, base: bytes, tmp_path: Path) -> None:
+    image = app(server, base, "one")
+    server.users = {"me": "secret"}
+    env = other_machine.environ({"DOCKER_CONFIG": str(tmp_path)})
+
+    def call(*words: str, stdin: str = "") -> int:
+        return execute([PYCOMPOSE, *words], cwd="/", env=env, stdin=stdin or None).code
+
+    assert call("image", "pull", image) == 1
+    assert call("login", server.host, "-u", "me", "--password-stdin", stdin="wrong\n") == 1
+    assert call("login", server.host, "-u", "me", "--password-stdin", stdin="secret\n") == 0
+    assert call("image", "pull", image) == 0
+    assert call("logout", server.host) == 0
+    app(server, base, "two")
+    assert call("image", "pull", image) == 1
+
+
+def test_a_pull_killed_anywhere_converges(other_machine: Machine, server: Registry, base: bytes) -> None:
+    """kill -9 at random moments; every run after that goes on, and in the end the store is whole and clean."""
+    data = [make_tar(member(f"file{n}", data=random.Random(n).randbytes(400_000))) for n in range(5)]
+    server.add_image(base, *data)
+    image = f"{server.host}/x/app:1"
+
+    def slow(handler: Handler) -> bool:
+        if "/blobs/" in handler.path:
+            time.sleep(0.02)
+        return False
+
+    server.before = slow
+    dice = random.Random(7)
+    for _round in range(KILLS):
+        pid = os.spawnve(os.P_NOWAIT, PYCOMPOSE, [PYCOMPOSE, "image", "pull", "-q", image], other_machine.environ())
+        time.sleep(0.08 + dice.random() * 0.35)
+        kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert other_machine.call("image", "pull", "-q", image).code == 0
+    assert other_machine.call("image", "verify").code == 0
+    images = f"{other_machine.state}/images"
+    assert os.listdir(f"{images}/staging") == []
+    assert os.listdir(f"{images}/claims") == []
+    assert world.processes_of(other_machine.run) == []
+
+
+def test_two_commands_share_one_download(other_machine: Machine, server: Registry, base: bytes) -> None:
+    server.add_image(base, make_tar(member("file", data=os.urandom(2 << 20))))
+    image = f"{server.host}/x/app:1"
+
+    def slow(handler: Handler) -> bool:
+        if "/blobs/" in handler.path:
+            time.sleep(0.2)
+        return False
+
+    server.before = slow
+    words = [PYCOMPOSE, "image", "pull", "-q", image]
+    pids = [os.spawnve(os.P_NOWAIT, PYCOMPOSE, words, other_machine.environ()) for _each in range(2)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0, 0]
+    layers = [
+        path for path in server.paths("GET", "/blobs/") if server.blobs[path.rpartition("/")[2]][:2] == b"\x1f\x8b"
+    ]
+    assert len(layers) == 1  # the other one is in the store
