@@ -7,6 +7,7 @@ import os
 from netplan import host, ipam, netns
 from netplan.dns import sockets
 from netplan.errors import NetworkFault
+from netplan.family import V4, V6
 from netplan.firewall import foreign, rules
 from netplan.ipv4 import overlap
 from netplan.netlink import link as rtnl
@@ -14,6 +15,8 @@ from netplan.netlink.socket import NETFILTER, ROUTE, Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from netplan.family import Family
+
     Check = tuple[str, bool, str, str]
 
 
@@ -45,21 +48,32 @@ def _links() -> Check:
 
 def _nf_tables() -> Check:
     """The real table, in a namespace of its own: also says whether every expression exists."""
-    advice = "modprobe -a nf_tables nft_chain_nat nft_masq nft_fib_ipv4; without them no port is published"
+    advice = (
+        "modprobe -a nf_tables nft_chain_nat nft_masq nft_fib_ipv4; without them only network_mode: host and none work"
+    )
+    if problem := _table_fails(V4):
+        return "nf_tables", False, problem, advice
+    if host.has_ipv6() and (problem := _table_fails(V6)):
+        return "nf_tables", True, f"networks with IPv6 cannot be made: {problem}", "modprobe nft_fib_ipv6"
+    return "nf_tables", True, "tables, maps, translation and masquerade work", ""
+
+
+def _table_fails(family: Family) -> str:
+    """Why the table cannot be made; empty if it can."""
     try:
         fd = _namespace()
         try:
             with netns.inside(fd):
                 there = Netlink(NETFILTER)
-            rules.table("pycompose-check").commit(there, "write firewall rules")
+            rules.table("pycompose-check", family).commit(there, "write firewall rules")
             there.close()
         finally:
             os.close(fd)
     except NetworkFault as problem:
-        return "nf_tables", False, problem.message, advice
+        return problem.message
     except OSError as problem:
-        return "nf_tables", False, f"cannot use nf_tables: {problem.strerror}", advice
-    return "nf_tables", True, "tables, maps, translation and masquerade work", ""
+        return f"cannot use nf_tables: {problem.strerror}"
+    return ""
 
 
 def _namespace() -> int:

@@ -52,6 +52,8 @@ def create_network(store: Store, spec: NetworkSpec) -> Network:
     while True:
         row = store.network(spec.name)
         known = row is not None
+        if row is None and spec.driver not in _PARENTED:
+            firewall.require(store)
         row = ensure(store, row or _reserve(store, spec, avoided))
         if known or subnets.explicit(spec) or not subnets.overlapped(store, row):
             return row.public()

@@ -15,11 +15,12 @@ import select
 
 from netplan.datagrams import Relay
 from netplan.family import V4, V6
-from netplan.store import open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from netplan.store import Store
 
 _CHUNK = 1 << 16
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
@@ -30,8 +31,9 @@ _AGAIN = (errno.EAGAIN, errno.EINTR)
 class Proxy:
     """Listens on reserved IPv6 sockets. Register ``fds()`` for reading and call ``handle``; not thread-safe."""
 
-    def __init__(self, run_dir: str, instance: str) -> None:
-        self._store = open_store(run_dir, instance)
+    def __init__(self, store: Store) -> None:
+        """``store`` stays the caller's."""
+        self._store = store
         self._epoll = select.epoll()
         self._listeners: dict[int, _socket.socket] = {}
         self._relays: dict[int, Relay] = {}
@@ -103,7 +105,6 @@ class Proxy:
         for half in list(self._ends.values()):
             half.connection.close()
         self._epoll.close()
-        self._store.close()
 
     def _accept(self, listener: _socket.socket) -> None:
         try:

@@ -320,7 +320,7 @@ def _in_use(mapping: PortMapping, address: str, owner: str) -> PortInUse:
     end = max(mapping.host_port, mapping.host_port_end)
     shown = f"{mapping.host_port}" if end == mapping.host_port else f"{mapping.host_port}-{end}"
     if owner == _ANOTHER:
-        owner = owners.process_on_port(mapping.protocol, end) or owner
+        owner = owners.process_on_port(mapping.protocol, end, address) or owner
     subject = "the port is" if end == mapping.host_port else "all of these ports are"
     return PortInUse(
         f"cannot publish {_shown(address)}:{shown}/{mapping.protocol}: {subject} in use by {owner}",

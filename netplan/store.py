@@ -14,8 +14,9 @@ import json
 import os
 import threading
 
-from netplan.errors import NetworkFault
+from netplan.errors import KernelRefused, NetworkFault
 from netplan.family import V4
+from netplan.netlink import nft
 from netplan.netlink.socket import NETFILTER, ROUTE, Netlink
 from netplan.rows import (
     ENDPOINT_COLUMNS,
@@ -86,7 +87,10 @@ class Store:
     def filter(self) -> Netlink:
         with self._lock:
             if self._filter is None:
-                self._filter = Netlink(NETFILTER)
+                try:
+                    self._filter = Netlink(NETFILTER)
+                except KernelRefused as problem:
+                    raise nft.absent(problem.errno) from None
             return self._filter
 
     @property
@@ -142,9 +146,9 @@ class Store:
             except _sqlite3.OperationalError as problem:
                 raise NetworkFault(f"cannot use {self.path}: {problem}") from None
 
-    def version(self) -> int:
-        """A number that changes when another connection has written (PRAGMA data_version)."""
-        return int(self.execute("PRAGMA data_version")[0][0])
+    def version(self) -> tuple[int, int]:
+        """What changes when another connection has written (PRAGMA data_version), or this one."""
+        return int(self.execute("PRAGMA data_version")[0][0]), self._database.total_changes
 
     def network(self, name: str) -> NetworkRow | None:
         found = self.networks(name=name)

@@ -33,8 +33,8 @@ class Helper:
         self.roots = roots
         self.directory = directory
         self.store: Store = open_store(roots.run, roots.instance())
-        self.resolver = Resolver(roots.run, roots.instance())
-        self.proxy = Proxy(roots.run, roots.instance())
+        self.resolver = Resolver(self.store)
+        self.proxy = Proxy(self.store)
         self.serving: set[str] = set()
         self.published: dict[str, dict[str, int]] = {}  # container → name → our duplicate of what the proxy serves
         self.tick_due = False

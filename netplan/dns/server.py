@@ -14,13 +14,13 @@ from time import monotonic
 from netplan.dns import wire
 from netplan.dns.forward import Forwarder
 from netplan.dns.zone import Zone
-from netplan.store import open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from netplan.dns.wire import Query
+    from netplan.store import Store
 
 _AT_ONCE = 64  # datagrams of one container before the others get their turn
 _CONNECTIONS = 256
@@ -35,15 +35,16 @@ class Resolver:
     ``tick`` at ``deadline()`` (monotonic seconds, or None).
     """
 
-    def __init__(self, run_dir: str, instance: str, servers: Iterable[str] | None = None) -> None:
-        """``servers``: upstream addresses; None: those of the host's resolv.conf, read again when it changes."""
-        self._store = open_store(run_dir, instance)
+    def __init__(self, store: Store, servers: Iterable[str] | None = None) -> None:
+        """``store`` stays the caller's. ``servers``: upstream addresses; None: those of the host's resolv.conf, read
+        again when it changes."""
+        self._store = store
         self._epoll = select.epoll()
         self._forwarder = Forwarder(self._epoll, None if servers is None else tuple(servers))
         self._sockets: dict[str, tuple[_socket.socket, _socket.socket]] = {}
         self._actions: dict[int, Callable[[], None]] = {}
         self._clients: dict[int, _Client] = {}
-        self._version = -1
+        self._version = (-1, -1)
         self._zone = Zone((), ())
         self._turn = 0
 
@@ -105,7 +106,6 @@ class Resolver:
             self.remove(container)
         self._forwarder.close()
         self._epoll.close()
-        self._store.close()
 
     def _datagrams(self, container: str, sock: _socket.socket, servers: tuple[str, ...]) -> None:
         for _ in range(_AT_ONCE):

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from netplan.store import Store
 
 
+def require(store: Store) -> None:
+    """Before anything is made: raises KernelRefused where there is no nf_tables."""
+    _has_table(store, V4)
+
+
 def ensure_network(store: Store, network: NetworkRow) -> None:
     """The tables and the network's chains; only a question for each family if all is there."""
     if network.bridged:

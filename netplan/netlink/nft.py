@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from struct import pack
 
+from netplan.errors import KernelRefused
 from netplan.family import V4
 from netplan.netlink.message import (
     APPEND,
@@ -26,7 +27,6 @@ from netplan.netlink.socket import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from netplan.errors import KernelRefused
     from netplan.family import Family
     from netplan.netlink.message import Message
     from netplan.netlink.socket import Netlink
@@ -355,8 +355,21 @@ def has_chain(socket: Netlink, family: int, table: str, name: str) -> bool:
     return True
 
 
+def absent(number_: int) -> KernelRefused:
+    """The error where there is no nf_tables at all: nothing keeps networks apart, so none is made."""
+    if number_ in (errno.EPERM, errno.EACCES):
+        return refusal("use nf_tables", number_, "")
+    return KernelRefused(
+        "cannot use nf_tables: this kernel does not have it, and networks and published ports need it",
+        number_,
+        f"{HELP}; network_mode: host and none work without",
+    )
+
+
 def _unreadable(problem: OSError) -> KernelRefused:
     """A kernel without nf_tables does not know the question."""
+    if problem.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
+        return absent(problem.errno)
     found = refusal("read firewall rules", problem.errno or 0, "")
     found.hint = found.hint or HELP
     return found

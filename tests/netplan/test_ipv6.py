@@ -43,7 +43,7 @@ def uplink(host: Host) -> None:
 
 def proxy(host: Host) -> Proxy:
     """The proxy at work on the sockets that were handed out."""
-    one = Proxy(host.run_dir, INSTANCE)
+    one = Proxy(host.store)
     for fd in host.held:
         one.add(fd)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -9,8 +10,10 @@ import time
 import pytest
 
 from netplan import host as host_module
+from netplan import store as store_module
 from netplan.endpoint import detach
-from netplan.errors import AddressInUse, NetworkFault, NetworkInUse, NetworkNotFound, PoolExhausted
+from netplan.errors import AddressInUse, KernelRefused, NetworkFault, NetworkInUse, NetworkNotFound, PoolExhausted
+from netplan.netlink.socket import NETFILTER
 from netplan.network import create_network, get_network, list_networks, remove_all, remove_network, repair
 from netplan.spec import NetworkSpec, SubnetSpec
 from netplan.store import open_store
@@ -313,3 +316,24 @@ def test_it_is_fast(host: Host) -> None:
     middle = [sorted(times)[5] * 1000 for times in (creates, attaches, detaches)]
     print("create, attach, detach after death:", [f"{value:.2f} ms" for value in middle])
     assert middle[0] < 8 and middle[1] < 8 and middle[2] < 8
+
+
+@private_host
+def test_without_nf_tables_nothing_is_made_and_one_sentence_says_why(host: Host) -> None:
+    """As on a kernel without it: the socket cannot be opened, or the question is not understood."""
+    real = store_module.Netlink
+
+    def absent(protocol: int) -> object:
+        if protocol == NETFILTER:
+            raise KernelRefused("cannot open a netlink socket: protocol not supported", errno.EPROTONOSUPPORT)
+        return real(protocol)
+
+    host.store._filter = None
+    store_module.Netlink = absent
+    with pytest.raises(KernelRefused) as caught:
+        host.network()
+    assert caught.value.message.startswith("cannot use nf_tables: this kernel does not have it")
+    assert "network_mode: host" in caught.value.hint
+    assert list_networks(host.store) == [] and "br-" not in run("ip", "link")
+    store_module.Netlink = real
+    host.network()

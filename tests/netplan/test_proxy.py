@@ -9,13 +9,13 @@ import pytest
 
 from netplan.proxy import Proxy
 from netplan.spec import PortMapping
-from tests.netplan.support import INSTANCE, Host, Server, ask, private_host
+from tests.netplan.support import Host, Server, ask, private_host
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
 
 
 def serve(host: Host) -> Proxy:
-    proxy = Proxy(host.run_dir, INSTANCE)
+    proxy = Proxy(host.store)
     assert [proxy.add(fd) for fd in host.held].count(True) == 1
 
     def loop() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
+from netplan import owners
 from netplan.endpoint import attach, detach, endpoints
 from netplan.errors import NetworkFault, PortInUse
 from netplan.spec import PortMapping, PublishedPort
@@ -231,3 +234,37 @@ def test_twenty_threads_attach_at_once(host: Host) -> None:
     found = endpoints(host.store)
     assert len({(e.network, e.address) for e in found}) == 40
     assert len({p.host_port for e in found for p in e.ports}) == 20
+
+
+@private_host
+def test_a_clash_with_docker_names_its_container(host: Host) -> None:
+    """Docker's proxy has the port. Which container that is, its arguments say; its name Docker would, if it is there."""
+    host.network()
+    path = f"{host.run_dir}/docker-proxy"
+    words = "-proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.9 -container-port 80".split()
+    with open(path, "w") as file:
+        body = "import socket, time; s = socket.create_server(('0.0.0.0', 8080)); print(1, flush=True); time.sleep(60)"
+        file.write(f"#!{sys.executable} -IS\n{body}\n")
+    os.chmod(path, 0o700)
+    os.environ["DOCKER_HOST"] = f"unix://{host.run_dir}/no-docker.sock"
+    with subprocess.Popen([path, *words], stdout=subprocess.PIPE) as proxy:
+        assert proxy.stdout and proxy.stdout.readline()
+        with pytest.raises(
+            PortInUse, match=rf"a container of Docker \(172.17.0.9:80, by docker-proxy, pid {proxy.pid}\)"
+        ):
+            host.attach("web", ports=(PortMapping(80, 8080),))
+        proxy.kill()
+
+
+def test_addresses_of_proc_net() -> None:
+    assert owners._address("0100007F") == "127.0.0.1"
+    assert owners._address("00000000000000000000000001000000") == "::1"
+
+
+@private_host
+def test_a_process_on_another_address_is_not_blamed(host: Host) -> None:
+    run("ip", "addr", "add", "127.0.0.7/8", "dev", "lo")
+    with socket.create_server(("127.0.0.7", 8080)):
+        assert owners.process_on_port("tcp", 8080, "127.0.0.1") == ""
+        assert owners.process_on_port("tcp", 8080, "127.0.0.7")
+        assert owners.process_on_port("tcp", 8080)

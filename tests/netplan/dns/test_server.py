@@ -16,6 +16,7 @@ from netplan.dns import sockets, wire
 from netplan.dns.server import Resolver
 from netplan.endpoint import detach
 from netplan.spec import SubnetSpec
+from netplan.store import open_store
 from tests.netplan.support import INSTANCE, Host, container, private_host, run
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
@@ -26,7 +27,7 @@ class Running:
 
     def __init__(self, host: Host, servers: tuple[str, ...] | None = ()) -> None:
         self.host = host
-        self.resolver = Resolver(host.run_dir, INSTANCE, servers)
+        self.resolver = Resolver(open_store(host.run_dir, INSTANCE), servers)
         self.stop, self._stop = os.pipe()
         self.thread = threading.Thread(target=self._loop, daemon=True)
 
