@@ -256,8 +256,8 @@ def _outer(store: Store, on: NetworkRow, row: EndpointRow) -> list[Message]:
 
 
 def _back(on: NetworkRow, row: EndpointRow) -> list[Message]:
-    """Into bridge and group, if it is not there."""
-    return [rtnl.set_master(row.link, on.link), rtnl.set_group(row.link, on.group)]
+    """Into bridge and group, and up, if it is not there."""
+    return [rtnl.set_up(row.link), rtnl.set_master(row.link, on.link), rtnl.set_group(row.link, on.group)]
 
 
 def _finish(store: Store, spec: EndpointSpec, nsid: int) -> None:

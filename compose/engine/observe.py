@@ -122,6 +122,7 @@ def _endpoint(row: Endpoint) -> ObservedEndpoint:
         mac_address=row.mac_address,
         names=row.names,
         ports=tuple((port.host_ip, port.host_port, port.container_port, port.protocol) for port in row.ports),
+        address6=row.address6,
     )
 
 

@@ -25,6 +25,10 @@ def network_spec(project: str, network: DesiredNetwork) -> NetworkSpec:
     """A network of the project as netplan creates it, with Compose's labels."""
     config = network.config
     ipam = config.get("ipam") or {}
+    if (ipam.get("driver") or "default") != "default":
+        raise EngineError(
+            f"cannot create network {network.name}: there is no ipam driver {ipam['driver']}", hint="use default"
+        )
     return NetworkSpec(
         name=network.name,
         project=project,

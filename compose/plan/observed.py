@@ -20,6 +20,7 @@ class ObservedEndpoint:
     mac_address: str = ""
     names: tuple[str, ...] = ()
     ports: tuple[tuple[str, int, int, str], ...] = ()
+    address6: str = ""
 
 
 @record

@@ -146,7 +146,8 @@ class Faults:
 
     def _addresses(self, service: str) -> list[str]:
         rows = self.stack.containers((service,))
-        return [endpoint.address for one in rows for endpoint in one.endpoints if endpoint.address]
+        found = [address for one in rows for row in one.endpoints for address in (row.address, row.address6)]
+        return [address for address in found if address]
 
     def _unpause(self, service: str) -> None:
         if any(one.status == "paused" for one in self.stack.containers((service,))):

@@ -291,16 +291,6 @@ def translate_from(address: bytes, family: Family) -> bytes:
     return load + _expression("nat", be32(1, 0), be32(2, family.inet), be32(3, 8))
 
 
-def chance(part: int) -> bytes:
-    """True for ``part`` of 10,000 packets, at random (``numgen random mod 10000 < part``)."""
-    load = _expression("numgen", be32(1, _LOADED), be32(2, 10000), be32(3, 1), be32(4, 0))
-    return (
-        load
-        + _expression("byteorder", be32(1, _LOADED), be32(2, _LOADED), be32(3, 1), be32(4, 4), be32(5, 4))
-        + compare(pack(">I", part), LT)
-    )
-
-
 def list_chains(socket: Netlink, family: int) -> list[dict[str, int | str]]:
     """Every chain of a family: table, name, hook, priority, policy; hook -1 for what is no base chain."""
     found: list[dict[str, int | str]] = []

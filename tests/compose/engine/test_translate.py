@@ -523,3 +523,24 @@ def test_host_gateway_without_a_network_of_its_own_is_the_loopback() -> None:
         ("b", "fd00::1"),
     )
     assert spec(extra_hosts=rows).extra_hosts == (("a", "host-gateway"), ("b", "fd00::1"))
+
+
+def test_networks_of_one_family_carry_its_route_and_ports() -> None:
+    """IPv4's default route is on a network that has it; both families before one; the ports go with IPv4's."""
+    desired = project(service("web", networks=("a", "b"), ports=[{"target": 80}]))
+    configs = {"a": {"enable_ipv4": False, "enable_ipv6": True}, "b": {"driver_opts": {"com.docker.network.x": 1}}}
+    desired = replace(desired, networks=tuple(replace(one, config=configs[one.key]) for one in desired.networks))
+    a, b = endpoint(desired, "a"), endpoint(desired, "b")
+    assert (a.default_route, a.default_route6, a.ports) == (False, True, ())
+    assert (b.default_route, b.default_route6) == (True, False) and len(b.ports) == 1
+    alone = replace(desired, services=(replace(desired.services[0], networks=("a",)),))
+    assert len(endpoint(alone, "a").ports) == 1
+    dual = {"a": {}, "b": {"enable_ipv6": True}}
+    desired = replace(desired, networks=tuple(replace(one, config=dual[one.key]) for one in desired.networks))
+    assert endpoint(desired, "b").default_route and not endpoint(desired, "a").default_route
+
+
+def test_an_unknown_ipam_driver_is_named() -> None:
+    desired = project(service("web", networks=("a",)))
+    with pytest.raises(EngineError, match="there is no ipam driver vendor"):
+        network_spec("p", replace(desired.networks[0], config={"ipam": {"driver": "vendor"}}))
