@@ -177,28 +177,32 @@ class Joiner:
             return
         if "extra_hosts" in touched:
             self.write_hosts(ident)
-        if touched & {"ports", "networks", "links", "external_links"} and not self._change(desired, service, ident):
-            self.disconnect(ident)
-            for network in service.networks:
-                self.connect(desired, service, ident, network, True)
+        if touched & {"ports", "networks", "links", "external_links"}:
+            self._rewire(desired, service, ident)
 
-    def _change(self, desired: Desired, service: DesiredService, ident: str) -> bool:
-        """Names and ports in place. False: more than that differs, and nothing was done."""
+    def _rewire(self, desired: Desired, service: DesiredService, ident: str) -> None:
+        """Names and ports in place; networks that came or went, and other addresses, without touching the rest."""
         from netplan import live
 
         one = containers.read_container(self.roots, ident)
-        rows = {row.network: row for row in endpoints.endpoints(self.store, container=ident)}
         if one is None:
-            return False
-        specs = [self._endpoint_spec(desired, service, one, network, True) for network in service.networks]
-        if {spec.network for spec in specs} != set(rows) or not all(
-            live.can_change(self.store, spec) for spec in specs
-        ):
-            return False
-        for spec in specs:
-            _endpoint, gone, fds = live.change(self.store, spec)
-            for port in gone:
-                name = f"port:{spec.network}:{port_name(port.protocol, port.host_ip, port.host_port)}"
-                self.ask(ident, {"op": "release", "prefix": name}, ())
-            self._hand_over(ident, _port_names(spec.network, fds))
-        return True
+            return
+        there = {row.network for row in endpoints.endpoints(self.store, container=ident)}
+        specs = {each: self._endpoint_spec(desired, service, one, each, True) for each in service.networks}
+        kept = {spec.network for spec in specs.values() if spec.network in there and live.can_change(self.store, spec)}
+        for network in sorted(there - kept):
+            self.disconnect(ident, network)
+        for network_key, spec in specs.items():
+            if spec.network in kept:
+                self._change(ident, spec)
+            else:
+                self.connect(desired, service, ident, network_key, True)
+
+    def _change(self, ident: str, spec: EndpointSpec) -> None:
+        from netplan import live
+
+        _endpoint, gone, fds = live.change(self.store, spec)
+        for port in gone:
+            name = f"port:{spec.network}:{port_name(port.protocol, port.host_ip, port.host_port)}"
+            self.ask(ident, {"op": "release", "prefix": name}, ())
+        self._hand_over(ident, _port_names(spec.network, fds))

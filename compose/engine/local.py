@@ -19,7 +19,7 @@ from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.linux.identity import boot_id
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle, Roots, project_run_dir
-from runtime.state import ACTIVE, CREATED, STOPPED, read_json, read_state
+from runtime.state import ACTIVE, CREATED, RUNNING, STOPPED, read_json, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -450,7 +450,7 @@ class LocalEngine:
 
     @told
     def update_container(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:
-        from compose.engine.making import Wanted, update
+        from compose.engine.making import Wanted, reload_signals, update, updated
 
         one = containers.read_container(self.roots, ident)
         if one is None:
@@ -459,8 +459,14 @@ class LocalEngine:
         number = int(one.labels.get(key.NUMBER, "1") or 1)
         overrides, shares = before.get("overrides", {}), before.get("shares", {})
         wanted = Wanted(desired, service, number, ident, one.name, "", overrides, shares)
-        self._tell_spec(ident, update(self.roots, wanted, self.environ))
+        old = containers.read_spec(self.roots, ident)
+        spec = update(self.roots, wanted, self.environ)
+        self._tell_spec(ident, spec)
         self.joiner.refresh(desired, service, ident, changes)
+        if old.files != spec.files and one.state.status == RUNNING:
+            for signal in reload_signals(service, old, spec):
+                self.kill_container(ident, signal)
+        updated(self.roots, wanted, spec)
 
     @told
     def wait_until(self, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:

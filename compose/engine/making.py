@@ -20,6 +20,7 @@ from runtime.errors import NotFound, RuntimeFault
 from runtime.images import store as images
 from runtime.paths import Roots, project_run_dir
 from runtime.shim.output import timestamp
+from runtime.update import changed_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -274,15 +275,38 @@ def remove_volume(roots: Roots, name: str) -> None:
 
 
 def update(roots: Roots, wanted: Wanted, environ: Mapping[str, str]) -> ContainerSpec:
-    """Replace a container's stored spec, annotations and labels by what the service is now; the new spec."""
-    one = containers.read_container(roots, wanted.ident)
-    if one is None:
+    """Replace a container's stored spec by what the service is now; the new spec.
+
+    What says of which configuration it is stays until :func:`updated`, so that a command that is killed between the
+    two is made up for by the next one.
+    """
+    if containers.read_container(roots, wanted.ident) is None:
         raise NotFound(f"cannot update container {wanted.ident[:12]}: it was removed")
     spec, _mounts = make_spec(roots, replace(wanted, replaces=wanted.ident), environ)
     labels = {name: text for name, text in spec.labels.items() if name != key.REPLACE}
     spec = replace(spec, labels=labels)
+    containers.rewrite_spec(roots, spec, containers.read_annotations(roots, wanted.ident))
+    return spec
+
+
+def updated(roots: Roots, wanted: Wanted, spec: ContainerSpec) -> None:
+    """The container has become what ``spec`` says: its configuration and labels say so from now on."""
+    one = containers.read_container(roots, wanted.ident)
+    if one is None:
+        return
     before = containers.read_annotations(roots, wanted.ident)
     containers.rewrite_spec(roots, spec, {**before, "config": wanted.service.config})
-    gone = {name: "" for name in one.labels if name not in labels}
-    containers.rewrite_labels(roots, wanted.ident, labels={**gone, **labels})
-    return spec
+    gone = {name: "" for name in one.labels if name not in spec.labels}
+    containers.rewrite_labels(roots, wanted.ident, labels={**gone, **spec.labels})
+
+
+def reload_signals(service: DesiredService, old: ContainerSpec, new: ContainerSpec) -> list[str]:
+    """The signals (``x-signal`` of a config or secret) that tell the process of files whose content changed."""
+    changed = {file.destination for file in changed_files(old, new)}
+    found = {}
+    for attribute, base in (("secrets", "/run/secrets/"), ("configs", "/")):
+        for row in service.config.get(attribute) or ():
+            if isinstance(row, dict) and row.get("x-signal"):
+                target = row.get("target") or row["source"]
+                found[target if target.startswith("/") else base + target] = str(row["x-signal"])
+    return list(dict.fromkeys(signal for target, signal in found.items() if target in changed))

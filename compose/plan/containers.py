@@ -236,7 +236,8 @@ class Writer:
         target = Existing(container.id)
         last: list[int] = []
         if row.changes:
-            last = [self.builder.add(UpdateContainer(label, target, service.name, row.changes), row.reason)]
+            update = UpdateContainer(label, target, service.name, row.changes)
+            last = [self.builder.add(update, row.reason, self._before_update(service, row.changes))]
         if row.restart and container.id in self.halted:
             last = self._restart(service, label, row, last)
         elif not self.intent.no_start:
@@ -247,6 +248,12 @@ class Writer:
             final = final_name(self.desired, service.name, row.number, service.container_name)
             last = [*last, self.vacated.get(final, 0)]
             self.builder.add(RenameContainer(label, target, final), "finishes what was begun", last)
+
+    def _before_update(self, service: DesiredService, changes: tuple[str, ...]) -> list[int]:
+        """Networks that must be there, and ports that must be free, before a container gets them in place."""
+        touched = {path.split(".")[0] for path in changes}
+        networks = [self.ready.networks.get(key, 0) for key in service.networks] if "networks" in touched else []
+        return [*networks, *(self.freed if "ports" in touched else ())]
 
     def _restart(self, service: DesiredService, label: str, row: Keep, after: list[int]) -> list[int]:
         target = Existing(row.container.id)

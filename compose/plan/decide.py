@@ -7,7 +7,7 @@ run again ends with replicas 1..N) and that a change which can be made in place 
 from __future__ import annotations
 
 from compose.errors import UsageError
-from compose.plan.divergence import IN_PLACE, diff
+from compose.plan.divergence import FILE_CONTENTS, IN_PLACE, diff
 from compose.plan.providers import is_provided
 from compose.plan.select import dependents, shared_services, volume_mounts
 from compose.plan.world import group_replicas, is_live, service_containers
@@ -174,7 +174,7 @@ class Decisions:
             return "config changed", ()
         changes = diff(container.config, service.config)
         if not changes:
-            return "config changed: content of its configs or secrets", ()
+            return "config changed: content of its configs or secrets", FILE_CONTENTS
         reason = "config changed: " + ", ".join(change.text(self.intent.show_values) for change in changes)
         if all(change.how == IN_PLACE for change in changes):
             return reason, tuple(change.path for change in changes)

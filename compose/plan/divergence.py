@@ -63,7 +63,7 @@ HOW: Mapping[str, str] = {
     "extra_hosts": IN_PLACE,
     "gpus": RECREATE,
     "group_add": RECREATE,
-    "healthcheck": RECREATE,
+    "healthcheck": IN_PLACE,
     "hostname": RECREATE,
     "image": RECREATE,
     "init": RECREATE,
@@ -79,7 +79,7 @@ HOW: Mapping[str, str] = {
     "mem_swappiness": RECREATE,
     "memswap_limit": IN_PLACE,
     "network_mode": RECREATE,
-    "networks": RECREATE,
+    "networks": IN_PLACE,
     "oom_kill_disable": RECREATE,
     "oom_score_adj": RECREATE,
     "pid": RECREATE,
@@ -117,6 +117,9 @@ HOW: Mapping[str, str] = {
     "working_dir": RECREATE,
 }
 
+# What an update is told when nothing but the contents of a service's files differs.
+FILE_CONTENTS = ("configs", "secrets")
+
 _SECRET = ("environment",)  # attributes whose values are not shown
 _LONGEST = 60
 
@@ -132,9 +135,14 @@ class Change:
 
     def text(self, show_values: bool = False) -> str:
         """``mem_limit: 64 → 128``; the values of environment variables only when asked for."""
-        if self.path.split(".")[0] in _SECRET and not show_values:
+        first = self.path.split(".")[0]
+        if (first in _SECRET and not show_values) or self._is_attachment():
             return f"{self.path}: {self._kind()}"
         return f"{self.path}: {_short(self.old)} → {_short(self.new)}"
+
+    def _is_attachment(self) -> bool:
+        """A network that was added or removed, whatever is said of it."""
+        return self.path.startswith("networks.") and self.path.count(".") == 1 and None in (self.old, self.new)
 
     def _kind(self) -> str:
         if self.old is None:
@@ -161,6 +169,11 @@ def diff(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
 def _walk(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for key in sorted({*old, *new}):
         was, now = old.get(key), new.get(key)
+        if prefix == "networks.":  # to name one is to be on it, whatever is said of it
+            was, now = ({} if row is None and key in side else row for row, side in ((was, old), (now, new)))
+            if was is None or now is None:
+                yield f"{prefix}{key}", was, now
+                continue
         if was == now or (_absent(was) and _absent(now)):
             continue
         path = f"{prefix}{key}"
@@ -187,6 +200,7 @@ _INNER = {
     "deploy.resources.reservations",
     "environment",
     "labels",
+    "networks",
 }
 
 

@@ -170,6 +170,9 @@ def _resource(root: Map, section: str, key: str, item: Any, project: str) -> Non
         item.setdefault("ipam", Map())
 
 
+SIGNAL = "x-signal"  # of a use of a config or secret: what tells the process that its content changed
+
+
 def prune(root: Map, *, everything: bool = False) -> None:
     """Leave out what is empty, and resources that no enabled service uses, the way docker compose prints a project.
 
@@ -212,7 +215,7 @@ def _pruned(value: Any) -> Any:
         return value
     result: dict[str, Any] = {}
     for key in sorted(value):
-        if key.startswith("x-"):
+        if key.startswith("x-") and key != SIGNAL:
             continue
         item = _plain(value[key]) if key in _OPAQUE else _pruned(value[key])
         if key in _NAMED_RECORDS and isinstance(item, dict):

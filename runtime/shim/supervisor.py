@@ -36,6 +36,7 @@ from runtime.state import (
     state_from_plain,
     write_json,
 )
+from runtime.update import changed_files, rewrite_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -390,8 +391,15 @@ class Supervisor:
             os.close(fd)
 
     def update(self, plain: dict[str, object]) -> None:
-        """Use a changed spec (``plain``, encoded): limits, restart policy, health check, stop settings."""
-        old, self.spec = self.spec, decode(plain)
+        """Use a changed spec (``plain``, encoded): limits, restart policy, health check, stop settings, file contents.
+
+        Raises RuntimeFault; then the old one is still in use.
+        """
+        old, new = self.spec, decode(plain)
+        changed = changed_files(old, new)
+        if changed and self.state.status in ALIVE:
+            rewrite_files(self.state.pid, changed)
+        self.spec = new
         if self.state.status in ALIVE and old.resources != self.spec.resources:
             self.cgroup.update(self.spec.resources)
         if old.health != self.spec.health and self.state.status == RUNNING:

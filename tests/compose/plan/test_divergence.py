@@ -30,7 +30,9 @@ def test_every_attribute_that_is_accepted_has_a_row() -> None:
         ("deploy.replicas", IGNORED),
         ("blkio_config.weight", IN_PLACE),
         ("blkio_config.weight_device", RECREATE),
-        ("healthcheck.interval", RECREATE),
+        ("healthcheck.interval", IN_PLACE),
+        ("networks.front.aliases", IN_PLACE),
+        ("configs", RECREATE),
         ("never_heard_of", RECREATE),
     ],
 )
@@ -62,6 +64,14 @@ def test_the_longest_prefix_counts(path: str, row: str) -> None:
             {"deploy": {"resources": {"limits": {"cpus": 2}}}},
             ["deploy.resources.limits.cpus: 1 → 2"],
         ),
+        ({"networks": {"a": None}}, {"networks": {"a": None, "b": None}}, ["networks.b: added"]),
+        ({"networks": {"a": None, "b": {"aliases": ["x"]}}}, {"networks": {"a": None}}, ["networks.b: removed"]),
+        (
+            {"networks": {"a": None}},
+            {"networks": {"a": {"aliases": ["x"]}}},
+            ['networks.a.aliases: (none) → ["x"]'],
+        ),
+        ({"networks": {"a": None}}, {"networks": {"a": {}}}, []),
         ({"command": ["x" * 100]}, {}, ["command: " + ('["' + "x" * 100)[:59] + "… → (none)"]),
     ],
 )
