@@ -59,6 +59,7 @@ class Spawned:
         self.start_time = start_time(pid)
         self.netns_fd = -1
         self.master_fd = -1
+        self.left_out: list[str] = []  # sentences about limits that this machine does not know
         self._channel = channel
         self._name = name
 
@@ -265,6 +266,7 @@ def _spawn(box: Box, cgroup: Cgroup, flags: int, pid_namespace: int, rules: tupl
     spawned = Spawned(pid, pidfd, ours, spec.name)
     try:
         cgroup.complete(spec.resources, spec.privileged, rules)  # while the child opens its root
+        spawned.left_out = cgroup.left_out
         _say(ours, b"G")
         spawned.master_fd = wait_ready(ours, f"cannot create container {spec.name}")
         if spec.namespaces.network != "host":

@@ -262,10 +262,12 @@ class LocalEngine:
         if old is not None:
             old.close()
         try:
-            containers.answer(channel, f"create container {ident[:12]}", self.roots)
+            made = containers.answer(channel, f"create container {ident[:12]}", self.roots)
         except RuntimeFault:
             channel.close()
             raise
+        for text in made.get("notes", ()):
+            self.note(f"{containers.read_spec(self.roots, ident).name}: {text}")
         with self.lock:
             self.channels[ident] = channel
 

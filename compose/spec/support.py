@@ -128,4 +128,4 @@ def why(key: str) -> str:
 def _last_cell(name: str) -> str:
     key = name.removeprefix("services.*.")
     test = PROOFS.get(key, "")
-    return why(key) or (f"`{test.removeprefix('tests/')}`" if test else "")
+    return why(key) or (f"`{test}`" if test else "")

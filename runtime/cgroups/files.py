@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from runtime.errors import RuntimeFault
+
+_NO_WEIGHT = "its I/O scheduler knows no weights (bfq does)"
 
 
 def write(path: str, value: str) -> None:
@@ -57,15 +60,23 @@ def device_number(path: str) -> str:
     return f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
 
 
-def write_settings(directory: str, settings: list[Setting]) -> None:
-    """Write (file, value, what) in order. Raises RuntimeFault naming the setting, its value and the kernel's answer."""
+def write_settings(directory: str, settings: list[Setting]) -> list[str]:
+    """Write (file, value, what) in order. Raises RuntimeFault naming the setting, its value and the kernel's answer.
+
+    Weights are wishes: those that this machine's disks do not know are left out, as Docker does; gives a sentence each.
+    """
+    left_out = []
     for name, value, what in settings:
         try:
             write(f"{directory}/{name}", value)
         except OSError as error:
+            if "I/O weight" in what and error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
+                left_out.append(f"{what} is left out: {_NO_WEIGHT}")
+                continue
             raise RuntimeFault(
                 f"cannot set {what} to {value}: {error.strerror} ({name})", _hint(error, what)
             ) from error
+    return left_out
 
 
 def _hint(error: OSError, what: str) -> str:

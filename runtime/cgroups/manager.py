@@ -59,6 +59,7 @@ class Cgroup:
     def __init__(self, paths: dict[str, str], record: str, ident: str) -> None:
         self.paths = paths
         self._record = record
+        self.left_out: list[str] = []  # sentences about limits that this machine does not know
         self._instance = {os.path.dirname(path) for path in paths.values() if _is_instance(os.path.dirname(path))}
         self.id = ident
 
@@ -162,7 +163,7 @@ class Cgroup:
         for controller, directory, settings in self._settings(resources):
             if settings and not directory:
                 raise Unsupported(f"cannot set {settings[0][2]}: this machine has no {controller} cgroup controller")
-            files.write_settings(directory, settings)
+            self.left_out += files.write_settings(directory, settings)
 
     def _settings(self, resources: Resources) -> list[tuple[str, str, list[files.Setting]]]:
         """(controller, directory, files) for each controller, in v1 where it is mounted there, else in v2."""

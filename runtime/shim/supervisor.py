@@ -68,6 +68,7 @@ class Supervisor:
         self.restart_timer: Timer | None = None
         self.kill_timer: Timer | None = None
         self.stop_asked = False
+        self.notes: list[str] = []  # for whoever had the container made
         self.io = stdio.Stdio(self)
         self.control = control.Control(self)
         self.keeping = keeping.Keeping(self)
@@ -90,11 +91,12 @@ class Supervisor:
         except OSError as error:
             self._give_up(RuntimeFault(f"cannot create container {self.spec.name}: {error}"), reply)
             return
+        self.notes = self.spawned.left_out if self.spawned is not None else []
         self.publish(status=CREATED)
         self.keeping.connect()
         if reply is not None:
             self.control.adopt_connection(reply)
-            self.control.reply(reply, {"ok": True, "pid": self.state.pid})
+            self.control.reply(reply, {"ok": True, "pid": self.state.pid, "notes": self.notes})
         self.loop.run()
 
     def adopt(self, held: Mapping[str, int] = EMPTY, reply: Channel | None = None) -> None:

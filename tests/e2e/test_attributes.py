@@ -327,6 +327,26 @@ def test_block_io_rates(app: Project) -> None:
         assert f"{number} {rate}" in cgroup_file(app, "limits", f"blkio.throttle.{what}_device", "io.max")
 
 
+def test_block_io_weights(project: MakeProject) -> None:
+    app = project(f"""
+services:
+  a:
+    image: IMAGE
+    command: sleep 1000
+    stop_signal: SIGKILL
+    blkio_config: {{weight: 300, weight_device: [{{path: {disk()}, weight: 400}}]}}
+""")
+    said = app.up().stderr
+    try:
+        weight = cgroup_file(app, "a", "blkio.bfq.weight", "io.weight")
+        devices = cgroup_file(app, "a", "blkio.bfq.weight_device", "io.weight")
+    except FileNotFoundError:
+        assert "the block I/O weight is left out" in said
+        return
+    assert "300" in weight or "2930" in weight  # of v2's 1..10000
+    assert "400" in devices or f"the block I/O weight of {disk()} is left out" in said
+
+
 def test_deploy_resources_and_replicas(app: Project) -> None:
     assert {"deployed-1", "deployed-2"} <= set(app.names())
     assert cgroup_file(app, "deployed", "memory.limit_in_bytes", "memory.max") == str(48 << 20)
