@@ -75,14 +75,22 @@ class Journal:
         events, self._first = [*self._first, *self._new()], []
         return events
 
-    def wait(self, until_ns: int | None = None) -> list[Happening]:
-        """The next events, up to that moment; an empty list means that it has come."""
+    def wait(self, until_ns: int | None = None, reader: int = -1) -> list[Happening]:
+        """The next events, up to that moment; an empty list means that it has come.
+
+        ``reader``: our end of a pipe; raises BrokenPipeError when nobody reads it any more.
+        """
         events, self._first = self._first, []
         while not events:
             left = None if until_ns is None else (until_ns - time.time_ns()) / 1e6
             poll = select.poll()
             poll.register(self._watcher.fileno(), select.POLLIN)
-            if not poll.poll(None if left is None else max(0.0, left)):
+            if reader >= 0:
+                poll.register(reader, 0)  # errors only
+            ready = poll.poll(None if left is None else max(0.0, left))
+            if any(fd == reader for fd, _mask in ready):
+                raise BrokenPipeError
+            if not ready:
                 return []
             self._watcher.read()
             events = self._new()

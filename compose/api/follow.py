@@ -164,8 +164,11 @@ class ProjectFollower:
     def names(self) -> list[str]:
         return [member.name for member in self._members.values()]
 
-    def wait(self, timeout: float | None = None, also: int = -1) -> list[Line | Ended]:
-        """The next events, in order; perhaps none after ``timeout`` seconds, or when ``also`` becomes readable."""
+    def wait(self, timeout: float | None = None, also: int = -1, reader: int = -1) -> list[Line | Ended]:
+        """The next events, in order; perhaps none after ``timeout`` seconds, or when ``also`` becomes readable.
+
+        ``reader``: our end of a pipe; raises BrokenPipeError when nobody reads it any more.
+        """
         if self._first:
             events, self._first = self._first, []
             return events
@@ -173,9 +176,12 @@ class ProjectFollower:
         poll.register(self._watcher.fileno(), select.POLLIN)
         if also >= 0:
             poll.register(also, select.POLLIN)
-        if not poll.poll(None if timeout is None else timeout * 1000):
-            return []
-        return self._collect()
+        if reader >= 0:
+            poll.register(reader, 0)  # errors only
+        ready = poll.poll(None if timeout is None else timeout * 1000)
+        if any(fd == reader for fd, _mask in ready):
+            raise BrokenPipeError
+        return self._collect() if ready else []
 
     def _collect(self) -> list[Line | Ended]:
         """Look where something happened: first the logs of all of them, then the ends."""

@@ -276,7 +276,7 @@ services:
     stop_signal: SIGKILL
   screen:
     image: IMAGE
-    command: ["sleep", "1000"]
+    command: ["sh", "-c", "while read line; do echo you said $$line; done"]
     tty: true
     stdin_open: true
     stop_signal: SIGKILL
@@ -299,10 +299,10 @@ def test_attach(project: MakeProject, terminal: Callable[..., Terminal]) -> None
     child.send_signal(signal.SIGINT)
     assert next(read_lines(child.stdout)) == "got INT"
     assert app.run("logs", "--index", "2", "talker").stdout == ""
-    assert app.run("attach", "--index", "2", "talker", stdin="hello\n", code=None, env={"TERM": "dumb"}, timeout=2)
+    assert app.run("attach", "--index", "2", "talker", stdin="hello\n", code=None, env={"TERM": "dumb"}, timeout=1)
     assert "you said hello" in app.logs("talker")
     screen = terminal(app, "attach", "--detach-keys", "ctrl-x,q", "screen")
-    eventually(lambda: (screen.write("hello"), "hello" in screen.read())[1])
+    eventually(lambda: (screen.write("hello\n"), "you said hello" in screen.read())[1], 10)
     screen.write("\x18q")
     assert screen.wait() == 0
     assert app.names() == ["screen-1", "talker-1", "talker-2"]
@@ -315,12 +315,14 @@ def test_attach(project: MakeProject, terminal: Callable[..., Terminal]) -> None
 def test_kill(project: MakeProject) -> None:
     app = project(
         "services:\n  a:\n    image: IMAGE\n    command: [sh, -c, \"trap 'echo usr' USR1; while :; do sleep 0.05; done\"]\n"
-        "  b:\n    image: IMAGE\n    command: [sleep, '1000']\n"
+        "  b:\n    image: IMAGE\n    command: [sleep, '1000']\n    stop_signal: SIGKILL\n"
     )
     app.up()
     app.run("kill", "-s", "USR1", "a")
     eventually(lambda: app.logs("a") == ["usr"])
-    app.edit("  b:\n    image: IMAGE\n    command: [sleep, '1000']\n".replace("IMAGE", IMAGE), "")
+    app.edit(
+        "  b:\n    image: IMAGE\n    command: [sleep, '1000']\n    stop_signal: SIGKILL\n".replace("IMAGE", IMAGE), ""
+    )
     app.run("kill", "--signal", "SIGKILL", "--remove-orphans")
     eventually(lambda: app.row("a")["ExitCode"] == 137)
     assert [row["Service"] for row in app.rows()] == ["a"]

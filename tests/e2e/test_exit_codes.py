@@ -64,6 +64,18 @@ def test_nobody_reads(app: Project, line: str) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("line", ["logs -f", "events"])
+def test_a_follower_leaves_when_its_reader_has_left(app: Project, line: str) -> None:
+    """Also when nothing more is written: ``logs -f | grep -m1 ready`` ends with the line."""
+    reading, writing = os.pipe()
+    child = subprocess.Popen(app.argv(*line.split()), cwd=app.dir, env=app.machine.environ(), stdout=writing)
+    os.close(writing)
+    time.sleep(0.3)
+    assert child.poll() is None
+    os.close(reading)
+    assert child.wait(5) == 141
+
+
 CODES = [
     ("exec -T web sh -c 'exit 7'", 7),
     ("exec -T web no-such-program", 127),

@@ -32,7 +32,7 @@ def run(session: Session, options: Options) -> int:
         check_services(session.observe(project), desired, options.services)
     show = as_json if options.json else as_text
     with Journal(session.roots, project, options.services, since) as journal:
-        while events := journal.wait(until):
+        while events := journal.wait(until, reader=1):
             session.write("".join(show(event) for event in events))
             sys.stdout.flush()
     return 0

@@ -72,7 +72,7 @@ def _follow(
         session.roots, project, options.services, containers, tail=tail, since_ns=since, newcomers=not options.index
     ) as follower:
         while True:
-            for event in follower.wait(None if follower.active else 0):
+            for event in follower.wait(None if follower.active else 0, reader=1):
                 if isinstance(event, Line):
                     printer.line(event)
                 elif isinstance(event, Ended):
