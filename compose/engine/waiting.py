@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.paths import Roots
 
 TAIL = 30
+SETTLE = 0.1  # seconds that what nothing checks must go on running: a program that fails at once does not "run"
 
 
 def verdict(condition: str, state: State, *, has_check: bool) -> bool | None:
@@ -103,6 +104,7 @@ def wait_until(roots: Roots, idents: tuple[str, ...], condition: str, timeout: f
             )
     watch = Watch(roots, idents)
     end = None if timeout is None else time.monotonic() + timeout
+    settled = 0.0
     try:
         while True:
             verdicts = {ident: verdict(condition, watch.states[ident], has_check=checks[ident]) for ident in idents}
@@ -110,7 +112,13 @@ def wait_until(roots: Roots, idents: tuple[str, ...], condition: str, timeout: f
                 if met is False:
                     raise DependencyFailed(*_why(roots, ident, watch.states[ident], condition))
             if all(verdicts.values()):
-                return
+                if condition != "running_or_healthy" or all(checks.values()) or not watch.channels:
+                    return
+                settled = settled or time.monotonic() + SETTLE
+                if time.monotonic() >= settled:
+                    return
+                watch.next(settled - time.monotonic())
+                continue
             left = None if end is None else end - time.monotonic()
             if (left is not None and left <= 0) or (not watch.next(left) and left is None):
                 late = [ident for ident, met in verdicts.items() if not met]

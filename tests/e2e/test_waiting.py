@@ -154,3 +154,9 @@ services:
     eventually(lambda: app.row("a")["Health"] == "unhealthy", 5)
     app.sh("a", "rm /broken")
     eventually(lambda: app.row("a")["Health"] == "healthy", 5)
+
+
+def test_wait_sees_what_fails_at_once(project: MakeProject) -> None:
+    app = project("services:\n  bad:\n    image: IMAGE\n    command: [sh, -c, 'exit 3']\n")
+    for _attempt in range(5):
+        assert "it exited with code 3" in app.run("up", "-d", "--wait", code=1).stderr
