@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench install busybox terminals postgresql clean
+.PHONY: demo test lint bench install busybox terminals postgresql registries clean
 
 install: $(VENV)/.installed
 
@@ -38,7 +38,12 @@ postgresql:
 		echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf; } && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -q -y postgresql; } >/dev/null || true
 
-test: install busybox terminals postgresql
+# The tests of registries talk to the distribution project's own, and to skopeo and umoci; without it they skip and say so.
+registries:
+	@command -v docker-registry >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+		{ apt-get update -q && apt-get install -q -y docker-registry skopeo umoci apache2-utils; } >/dev/null || true
+
+test: install busybox terminals postgresql registries
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compose.plan.desired import Desired, DesiredService
     from compose.plan.observed import Observed
     from compose.plan.plan import Plan
+    from runtime.images.upkeep import Usage
 
 
 @record
@@ -162,3 +163,8 @@ def send(engine: Engine, references: tuple[str, ...], compression: str, reporter
     for reference in dict.fromkeys(references):
         builder.add(PushImage(reference, compression=compression), "asked for")
     execute(engine, builder.build(""), reporter, workers)
+
+
+def disk_usage(engine: Engine) -> dict[str, Usage]:
+    """What takes the disk, by docker's words for kinds of things."""
+    return engine.disk_usage()

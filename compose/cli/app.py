@@ -52,6 +52,13 @@ COMMANDS: dict[str, Declaration] = {
     "image build": building.image_build,
     "image pull": registry.image_pull,
     "image push": registry.image_push,
+    "image save": registry.image_save,
+    "image history": registry.image_history,
+    "image prune": registry.image_prune,
+    "image verify": registry.image_verify,
+    "save": registry.image_save,
+    "system df": registry.system_df,
+    "builder prune": registry.builder_prune,
     "image load": look.image_load,
     "image import": look.image_import,
     "image rm": look.image_rm,
@@ -61,6 +68,11 @@ COMMANDS: dict[str, Declaration] = {
     "import": look.image_import,
     "rmi": look.image_rm,
     "convert": files.config,
+}
+GROUPS = {
+    "image": "The store of images: ls, pull, push, build, load, save, rm, verify ...",
+    "system": "The whole: df.",
+    "builder": "The build cache: prune.",
 }
 HIDDEN = ("convert",)
 PASSES_ON = ("run", "exec")  # what follows the service belongs to the command inside
@@ -137,16 +149,17 @@ def _flag(option: Any, name: str, value: bool) -> list[str]:
 def build() -> Any:
     """The whole command tree."""
     app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
-    store = typer.Typer(cls=Group, no_args_is_help=True)
+    groups = {name: typer.Typer(cls=Group, no_args_is_help=True) for name in GROUPS}
     app.callback()(shared)
     for name, declaration in COMMANDS.items():
         parent, _, verb = name.rpartition(" ")
         settings = {"allow_interspersed_args": name not in PASSES_ON, "help_option_names": ["--help", "-h"]}
         if name == "run":
             settings["help_option_names"] = ["--help"]
-        place = store if parent == "image" else app
+        place = groups.get(parent, app)
         place.command(verb, cls=Command, context_settings=settings, hidden=name in HIDDEN)(declaration)
-    app.add_typer(store, name="image", help="The store of images: ls, build, load, import, rm, inspect, tag.")
+    for name, group in groups.items():
+        app.add_typer(group, name=name, help=GROUPS[name])
     root = typer.main.get_command(app)
     for leaf in leaves(root).values():
         _add_shared(leaf, root)

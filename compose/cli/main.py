@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 INTERRUPTED, BROKEN_PIPE = 130, 141
 _DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _ROOTLESS = "without root there are no mounts, cgroups, networks and images today, only config and version"
-_MODULES = {"load": "image_load", "import": "image_import", "rmi": "image_rm", "convert": "config"}
+_MODULES = {
+    "load": "image_load",
+    "save": "image_save",
+    "import": "image_import",
+    "rmi": "image_rm",
+    "convert": "config",
+}
 
 
 def main() -> int:

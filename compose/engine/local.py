@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from compose.plan.intent import BuildOptions
     from compose.plan.observed import Observed
     from netplan.store import Store
+    from runtime.images.upkeep import Usage
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -223,6 +224,12 @@ class LocalEngine:
         from compose.engine.images import push_image
 
         push_image(self, reference, compression)
+
+    @told
+    def disk_usage(self) -> dict[str, Usage]:
+        from compose.engine.usage import disk_usage
+
+        return disk_usage(self.roots)
 
     # -- containers
 

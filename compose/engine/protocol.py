@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
     from compose.plan.intent import BuildOptions
     from compose.plan.observed import Observed
+    from runtime.images.upkeep import Usage
 
     class Engine(Protocol):
         def observe(self, project: str, desired: Desired | None = None) -> Observed:
@@ -74,6 +75,10 @@ if TYPE_CHECKING:
 
         def push_image(self, reference: str, compression: str = "gzip") -> None:
             """Send an image to the registry that its name says."""
+            ...
+
+        def disk_usage(self) -> dict[str, Usage]:
+            """What images, containers, volumes and the build cache take of the disk, by docker's words for them."""
             ...
 
         # containers; ``ident`` is 64 hex digits

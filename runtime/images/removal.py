@@ -46,7 +46,7 @@ def _remove(roots: Roots, text: str, force: bool, in_use: Callable[[str], list[s
         raise Conflict(message, "remove the containers first, or use --force to remove only the name")
     lines = [_untag(roots, name) for name in going]
     if last and not users:
-        lines += _delete(roots, image)
+        lines += [*delete_image(roots, image), *collect(roots)]
     return lines
 
 
@@ -60,18 +60,18 @@ def _untag(roots: Roots, name: str) -> str:
     return f"Untagged: {name}"
 
 
-def _delete(roots: Roots, image: Image) -> list[str]:
-    """Names by digest first, then the image itself, then what no other image has."""
+def delete_image(roots: Roots, image: Image) -> list[str]:
+    """Names first, then the image itself; what no other image has is left to :func:`collect`."""
     base = store_dir(roots)
     for name in os.listdir(f"{base}/refs"):
-        if "@" in name and read_image(f"{base}/refs/{name}").digest == image.digest:
+        if name.endswith(".json") and read_image(f"{base}/refs/{name}").digest == image.digest:
             os.unlink(f"{base}/refs/{name}")
     for path in (image_path(roots, image.digest), f"{base}/configs/{image.digest[7:]}.json"):
         try:
             os.unlink(path)
         except FileNotFoundError:
             pass
-    return [f"Deleted: {image.digest}", *collect(roots)]
+    return [f"Deleted: {image.digest}"]
 
 
 def collect(roots: Roots) -> list[str]:

@@ -236,12 +236,15 @@ def remove_image(
 
 def inspect(roots: Roots, reference: str) -> dict[str, Any]:
     """The image as ``docker image inspect`` shows it."""
+    from runtime.images.upkeep import repo_digests
+
     image = resolve(roots, reference)
     return {
         "Id": image.digest,
         "RepoTags": sorted(
             other.reference for other in list_images(roots) if other.digest == image.digest and other.reference
         ),
+        "RepoDigests": repo_digests(roots, image.digest),
         "Created": image.created,
         "Architecture": image.architecture,
         "Os": image.os,

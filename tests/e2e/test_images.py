@@ -169,7 +169,7 @@ def test_a_pull_killed_anywhere_converges(other_machine: Machine, server: Regist
     images = f"{other_machine.state}/images"
     assert os.listdir(f"{images}/staging") == []
     assert os.listdir(f"{images}/claims") == []
-    assert world.processes_of(other_machine.run) == []
+    assert not world.processes_of(other_machine.run)
 
 
 def test_two_commands_share_one_download(other_machine: Machine, server: Registry, base: bytes) -> None:
@@ -189,3 +189,21 @@ def test_two_commands_share_one_download(other_machine: Machine, server: Registr
         path for path in server.paths("GET", "/blobs/") if server.blobs[path.rpartition("/")[2]][:2] == b"\x1f\x8b"
     ]
     assert len(layers) == 1  # the other one is in the store
+
+
+def test_the_store_s_commands(other_machine: Machine, server: Registry, base: bytes, tmp_path: Path) -> None:
+    image = app(server, base, "one")
+    call = other_machine.call
+    assert call("image", "pull", image).code == 0
+    assert call("image", "verify").stdout == "2 images are as they were\n"
+    assert call("save", "-o", f"{tmp_path}/out.tar", image).code == 0
+    assert call("image", "history", image).stdout.startswith("IMAGE")
+    assert call("image", "prune").code == 1  # nobody to ask
+    shown = call("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}}").lines
+    assert shown == ["Images 2 0", "Containers 0 0", "Local Volumes 0 0", "Build Cache 0 0"]
+    pruned = call("image", "prune", "-af")
+    assert pruned.stdout.startswith("Deleted Images:\n")
+    assert call("image", "ls", "-q").stdout == ""
+    assert call("load", "-i", f"{tmp_path}/out.tar").stdout == f"Loaded image: {image}\n"
+    assert call("image", "verify", image).code == 0
+    assert call("builder", "prune", "-f").stdout.startswith("Removed 0 results")

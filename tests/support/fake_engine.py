@@ -165,6 +165,9 @@ class FakeEngine:
         self._call("build_image", service.name)
         self.images[service.image] = ObservedImage(service.image, f"sha256:built-{service.name}")
 
+    def disk_usage(self) -> dict[str, Any]:
+        return {}
+
     def push_image(self, reference: str, compression: str = "gzip") -> None:
         self._call("push_image", reference)
 

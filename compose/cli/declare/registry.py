@@ -1,11 +1,11 @@
-"""Declarations of the commands that talk to registries. Help comes from the docstrings."""
+"""Declarations of the commands of registries and of the store's upkeep. Help comes from the docstrings."""
 
 # ruff: noqa: B006, A002 -- the defaults are read by Typer, never changed
 from __future__ import annotations
 
 from typing import Annotated
 
-from compose.cli.declare.kinds import Services, arg, hidden, opt
+from compose.cli.declare.kinds import Format, Quiet, Services, arg, hidden, opt
 
 SaysNothing = Annotated[bool, opt("--quiet", "-q", help="Without progress.")]
 Platform = Annotated[str, opt("--platform", metavar="OS/ARCH", help="Another platform than this machine's.")]
@@ -59,3 +59,43 @@ def image_push(
     compression: Annotated[str, opt("--compression", metavar="KIND", help="gzip or zstd.")] = "gzip",
 ) -> None:
     """Push images to the registries that their names say."""
+
+
+def image_save(
+    references: Annotated[list[str], arg("IMAGE...", "Which.")],
+    output: Annotated[str, opt("--output", "-o", metavar="FILE", help="Write to a file instead of stdout.")] = "",
+) -> None:
+    """Write images as an archive that docker, podman and skopeo load."""
+
+
+def image_history(
+    reference: Annotated[str, arg("IMAGE", "Which.")],
+    quiet: Quiet = False,
+    no_trunc: Annotated[bool, opt("--no-trunc", help="Show everything in full.")] = False,
+    format: Format = "table",
+) -> None:
+    """Show how an image was made, the latest step first."""
+
+
+def image_prune(
+    all: Annotated[bool, opt("--all", "-a", help="All that no container uses, not only those without a name.")] = False,
+    force: Annotated[bool, opt("--force", "-f", help="Do not ask.")] = False,
+    filter: Annotated[list[str], opt("--filter", metavar="KEY=VALUE", help="until=24h, label=KEY[=VALUE].")] = [],
+) -> None:
+    """Remove images that nobody needs."""
+
+
+def image_verify(references: Annotated[list[str], arg("[IMAGE...]", "Which; all when none is named.")] = []) -> None:
+    """Hash everything that the store has of images, and compare."""
+
+
+def system_df(format: Format = "table") -> None:
+    """Show how much disk images, containers, volumes and the build cache take."""
+
+
+def builder_prune(
+    all: Annotated[bool, hidden("--all", "-a")] = False,
+    force: Annotated[bool, opt("--force", "-f", help="Do not ask.")] = False,
+    filter: Annotated[list[str], opt("--filter", metavar="until=24h", help="Only what is older.")] = [],
+) -> None:
+    """Forget what builds have kept."""

@@ -1,6 +1,6 @@
 """The distribution project's own registry (Debian's docker-registry), plain, with passwords, and with TLS; skopeo, umoci.
 
-Skipped, with the reason, where they are not installed: ``make tools`` installs them.
+Skipped, with the reason, where they are not installed: ``make registries`` installs them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.runtime.images.conftest import make_tar, member
 REGISTRY = shutil.which("docker-registry")
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(not REGISTRY, reason="needs docker-registry: make tools"),
+    pytest.mark.skipif(not REGISTRY, reason="needs docker-registry: make registries"),
 ]
 TAR = make_tar(
     member("bin", DIRECTORY),
@@ -113,7 +113,7 @@ def test_mounting_between_repositories(roots: Roots, start: Start, settings: Set
     assert "Mounted from one" in told
 
 
-@pytest.mark.skipif(not shutil.which("htpasswd"), reason="needs htpasswd: make tools")
+@pytest.mark.skipif(not shutil.which("htpasswd"), reason="needs htpasswd: make registries")
 def test_passwords(roots: Roots, start: Start, settings: Settings, local: store.Image, tmp_path: Path) -> None:
     secrets = tmp_path / "htpasswd"
     subprocess.run(["htpasswd", "-Bbc", str(secrets), "me", "pass word"], check=True, capture_output=True)
@@ -152,7 +152,7 @@ def test_tls_with_an_authority_of_ones_own(
     push(roots, f"{host}/some/image:1", settings=settings)
 
 
-@pytest.mark.skipif(not shutil.which("skopeo"), reason="needs skopeo: make tools")
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="needs skopeo: make registries")
 def test_skopeo_reads_what_we_push_and_we_what_it_copies(
     roots: Roots, start: Start, settings: Settings, local: store.Image, tmp_path: Path
 ) -> None:
