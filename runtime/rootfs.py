@@ -183,13 +183,14 @@ def _defaults(
     readonly = 0 if spec.privileged else m.MOUNT_ATTR_RDONLY
     devpts = (("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5"))
     shm = (("mode", "1777"), ("size", str(spec.shm_size)))
+    memory: list[Operation] = [Filesystem("/dev/shm", "tmpfs", shm, _SAFE) if ipc_pid < 0 else SharedMemory(ipc_pid)]
     return [
         Filesystem("/proc", "proc", (), _SAFE, real_directory=True),
         Dev(nodes),
         Filesystem("/sys", "sysfs", (), _SAFE | readonly, real_directory=True),
         Filesystem("/dev/pts", "devpts", devpts, m.MOUNT_ATTR_NOSUID | m.MOUNT_ATTR_NOEXEC),
         Filesystem("/dev/mqueue", "mqueue", (), _SAFE),
-        Filesystem("/dev/shm", "tmpfs", shm, _SAFE) if ipc_pid < 0 else SharedMemory(ipc_pid),
+        *(memory if spec.shm_size >= 0 else []),
         Cgroups(cgroups, not spec.privileged, len(cgroups) == 1),
     ]
 

@@ -201,7 +201,7 @@ class ContainerSpec:
     privileged: bool = False
     seccomp: str = "default"  # default, unconfined, or a profile's JSON text
     masked_paths: bool = True  # Docker's masked and read-only paths
-    shm_size: int = 64 << 20
+    shm_size: int = 64 << 20  # bytes of /dev/shm; -1: there is none
     init: bool = False
     open_stdin: bool = False
     stop_signal: str = "SIGTERM"

@@ -102,7 +102,7 @@ def container_spec(
         privileged=privileged,
         seccomp="unconfined" if privileged else security.seccomp,
         masked_paths=security.masked_paths and not privileged,
-        shm_size=parse_bytes(config.get("shm_size") or (64 << 20)),
+        shm_size=-1 if config.get("ipc") == "none" else parse_bytes(config.get("shm_size") or (64 << 20)),
         init=bool(config.get("init")),
         open_stdin=bool(config.get("stdin_open")),
         stop_signal=config.get("stop_signal") or image.config.get("StopSignal") or "SIGTERM",

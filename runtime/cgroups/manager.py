@@ -158,6 +158,8 @@ class Cgroup:
     def _apply(self, resources: Resources) -> None:
         if resources == Resources():
             return
+        if not self.v1("memory"):
+            self.left_out += memory2.left_out(resources)
         if resources.cpu_rt_runtime and (directory := self.v1("cpu")):
             cpu.give_to_parent(directory, resources)
         for controller, directory, settings in self._settings(resources):

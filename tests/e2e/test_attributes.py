@@ -100,6 +100,9 @@ services:
     ipc: service:shared
     pid: service:shared
     network_mode: service:shared
+  silent:
+    <<: *box
+    ipc: none
   hosted:
     <<: *box
     pid: host
@@ -392,6 +395,12 @@ def test_namespaces_of_the_host(app: Project) -> None:
     for kind in ("ipc", "pid", "uts"):
         assert namespace(app, "hosted", kind) == os.readlink(f"/proc/self/ns/{kind}")
     assert app.sh("hosted", "hostname") == os.uname().nodename
+
+
+def test_ipc_none_has_no_shared_memory(app: Project) -> None:
+    assert namespace(app, "silent", "ipc") != os.readlink("/proc/self/ns/ipc")
+    assert "/dev/shm" not in app.sh("silent", "cat /proc/mounts")
+    assert "/dev/shm" in app.sh("limits", "cat /proc/mounts")
 
 
 def test_network_mode_none(app: Project) -> None:

@@ -40,3 +40,9 @@ def _swap(resources: Resources, total: int) -> str:
     if total < resources.memory:
         raise RuntimeFault(f"cannot limit memory and swap to {total}: that is below the memory limit")
     return str(total - resources.memory)
+
+
+def left_out(resources: Resources) -> list[str]:
+    """Sentences about what cgroup v2 has no file for; Docker leaves it out, too."""
+    named = {"mem_swappiness": resources.memory_swappiness >= 0, "oom_kill_disable": resources.oom_kill_disable}
+    return [f"{name} is left out: cgroup v2 does not know it" for name, wanted in named.items() if wanted]

@@ -1,7 +1,10 @@
 """Limits as files, per controller and version."""
 
+import os
+
 import pytest
 
+from runtime.cgroups.files import write_settings
 from runtime.cgroups.quota import weight_from_shares
 from runtime.cgroups.v1 import blkio, cpu, cpuset, memory, pids
 from runtime.cgroups.v2 import cpu as cpu2
@@ -95,6 +98,7 @@ def test_the_rest(tmp_path):
         ("cpuset.mems", "0"),
     ]
     assert pairs(blkio.settings(Resources(blkio_weight=10), str(tmp_path))) == [("blkio.bfq.weight", "10")]
+    assert pairs(blkio.settings(Resources(), str(tmp_path))) == []
     assert [io2.weight_from_blkio(weight) for weight in (10, 100, 500, 1000)] == [1, 910, 4950, 10000]
 
 
@@ -142,3 +146,44 @@ def test_the_device_program():
     }
     assert {case: run_device_program(rules, *case) for case in cases} == cases
     assert run_device_program(("a *:* rwm",), "b", 1, 1, 7) == 1
+
+
+def test_block_io_of_one_device(tmp_path):
+    disk = next((f"/dev/{name}" for name in sorted(os.listdir("/sys/block")) if os.path.exists(f"/dev/{name}")), None)
+    if disk is None:
+        pytest.skip("no block device on this machine")
+    info = os.stat(disk)
+    number = f"{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
+    wanted = Resources(blkio_devices=(("read_bps", disk, 100), ("write_iops", disk, 7), ("weight", disk, 10)))
+    assert pairs(blkio.settings(wanted, str(tmp_path))) == [
+        ("blkio.throttle.read_bps_device", f"{number} 100"),
+        ("blkio.throttle.write_iops_device", f"{number} 7"),
+        ("blkio.bfq.weight_device", f"{number} 10"),
+    ]
+    assert pairs(io2.settings(wanted, str(tmp_path))) == [
+        ("io.max", f"{number} rbps=100"),
+        ("io.max", f"{number} wiops=7"),
+        ("io.weight", f"{number} 1"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/no/such"])
+def test_what_is_no_block_device_is_refused(tmp_path, path):
+    with pytest.raises(RuntimeFault, match=f"cannot limit block I/O of {path}"):
+        blkio.settings(Resources(blkio_devices=(("read_bps", path, 1),)), str(tmp_path))
+
+
+def test_real_time_bandwidth_and_what_v2_lacks():
+    wanted = Resources(cpu_rt_runtime=10, cpu_rt_period=100, memory_swappiness=5, oom_kill_disable=True)
+    assert pairs(cpu.settings(wanted)) == [("cpu.rt_period_us", "100"), ("cpu.rt_runtime_us", "10")]
+    assert [text.split()[0] for text in memory2.left_out(wanted)] == ["mem_swappiness", "oom_kill_disable"]
+    assert memory2.left_out(Resources()) == []
+
+
+def test_weights_are_left_out_where_there_are_none(tmp_path):
+    rows = [("blkio.bfq.weight", "10", "the block I/O weight")]
+    assert write_settings(str(tmp_path), rows) == [
+        "the block I/O weight is left out: its I/O scheduler knows no weights (bfq does)"
+    ]
+    with pytest.raises(RuntimeFault, match="cannot set CPU shares to 5"):
+        write_settings(str(tmp_path), [("cpu.shares", "5", "CPU shares")])
