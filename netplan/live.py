@@ -48,14 +48,16 @@ def publish(
     """Publish more ports of a running container.
 
     Returns what answers now in addition, and the sockets that reserve it: the caller keeps them open as it does those
-    of attach (``netplan.publish.socket_name`` names them). What is published already is left alone and not returned.
-    Raises PortInUse, NetworkFault; then nothing has changed.
+    of attach (``netplan.publish.socket_name`` names them). What is published already is left alone and not returned,
+    but what a killed process left half done of it is completed. Raises PortInUse, NetworkFault; then nothing has
+    changed.
     """
     with store:
         on, row = networks.find(store, network), _find(store, container, network)
         if not on.bridged:
             return (), ()
-        fresh, fds = host_ports.reserve(store, on, host_ports.pair(on, row.ports, ports)[1], row.addresses)
+        known, missing = host_ports.pair(on, row.ports, ports)
+        fresh, fds = host_ports.reserve(store, on, missing, row.addresses)
         try:
             _write(store, row, (*row.ports, *fresh))
         except BaseException:
@@ -63,16 +65,15 @@ def publish(
                 os.close(fd)
             raise
     try:
-        added = replace(row, ports=fresh)
         firewall.ensure_network(store, on)
-        firewall.publish(store, added)
+        firewall.publish(store, replace(row, ports=(*known, *fresh)))
         flows.forget_ports(store, fresh)
     except BaseException:
         for fd in fds:
             os.close(fd)
         withdraw(store, container, network, fresh)
         raise
-    return fresh, tuple(fds)
+    return fresh, (*fds, *host_ports.reserve_again(known))
 
 
 def unpublish(store: Store, container: str, network: str, ports: Iterable[PortMapping]) -> tuple[PublishedPort, ...]:

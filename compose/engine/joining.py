@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService
-    from netplan.spec import Endpoint, EndpointSpec
+    from netplan.spec import Endpoint, EndpointSpec, PublishedPort
     from netplan.store import Store
     from runtime.container import Container
     from runtime.paths import Roots
@@ -45,6 +45,10 @@ def remove_network(store: Store, roots: Roots, name: str) -> None:
     users = {row.container for row in endpoints.endpoints(store, network=name)}
     running = [ident for ident in users if read_state(Bundle(roots, ident), boot).status in ACTIVE]
     networks.remove_network(store, name, force=not running)
+
+
+def _key(port: PublishedPort) -> tuple[str, str, int]:
+    return port.protocol, port.host_ip, port.host_port
 
 
 def _port_names(network: str, fds: tuple[int, ...]) -> dict[str, int]:
@@ -201,8 +205,9 @@ class Joiner:
     def _change(self, ident: str, spec: EndpointSpec) -> None:
         from netplan import live
 
-        _endpoint, gone, fds = live.change(self.store, spec)
-        for port in gone:
-            name = f"port:{spec.network}:{port_name(port.protocol, port.host_ip, port.host_port)}"
-            self.ask(ident, {"op": "release", "prefix": name}, ())
+        endpoint, _gone, fds = live.change(self.store, spec)
+        stay = {f"port:{spec.network}:{port_name(*_key(port))}" for port in endpoint.ports}
+        for name in self.ask(ident, {"op": "held"}, ())["names"]:
+            if name.startswith(f"port:{spec.network}:") and name not in stay:
+                self.ask(ident, {"op": "release", "prefix": name}, ())
         self._hand_over(ident, _port_names(spec.network, fds))

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from netplan import live
 from netplan.endpoint import attach, detach, endpoints, remove_all, sweep
 from netplan.netlink.socket import Netlink
 from netplan.network import create_network, list_networks, remove_network
-from netplan.spec import NetworkSpec, PortMapping
+from netplan.spec import NetworkSpec, PortMapping, SubnetSpec
 from netplan.store import Store, open_store
 from tests.netplan.support import INSTANCE, Host, Server, ask, container, new_namespace, private_host, run
 
@@ -76,8 +77,10 @@ def working(host: Host) -> None:
     server.close()
 
 
-def through(host: Host, work: Callable[[Store], None], before: Callable[[], None], after: Callable[[], None]) -> int:
-    for step in range(1, 400):
+def through(
+    host: Host, work: Callable[[Store], None], before: Callable[[], None], after: Callable[[], None], stride: int = 1
+) -> int:
+    for step in range(1, 400, stride):
         before()
         done = killed_at(step, host.run_dir, work)
         after()
@@ -246,3 +249,86 @@ def test_sweep_clears_dead_containers_and_a_lost_store(host: Host) -> None:
     assert run("nft", "list", "ruleset").count(f'comment "{INSTANCE}') == 2
     detach(host.store, container("web"))
     clear(host)
+
+
+@private_host
+def test_ipv6_killed_anywhere_is_completed_and_cleared(host: Host) -> None:
+    six = {"enable_ipv6": True, "subnets": (SubnetSpec("fd00:1::/64"),)}
+
+    def before() -> None:
+        host.namespaces["web"] = new_namespace()
+
+    def work(store: Store) -> None:
+        create_network(store, NetworkSpec("shop_default", "shop", **six))
+        attach(store, host.spec("web", ports=(PortMapping(80, 8080),)), host.namespaces["web"])
+        remove_all(store, ["shop_default"])
+
+    def after() -> None:
+        host.network(**six)
+        web = host.attach("web", ports=(PortMapping(80, 8080),))
+        with host.inside("web"):
+            server = Server(80, "web", address="::")
+        assert ask(web.address6, 80, timeout=3) == "web fd00:1::1"
+        assert ask("127.0.0.1", 8080, timeout=3).startswith("web")
+        server.close()
+        clear(host)
+        assert "unreachable fd00" not in run("ip", "-6", "route", "show", "table", "all")
+        os.close(host.namespaces.pop("web"))
+
+    assert through(host, work, before, after, stride=4) > 40
+
+
+@private_host
+def test_macvlan_killed_anywhere_is_completed_and_cleared(host: Host) -> None:
+    run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "far0")
+    lan = {"driver": "macvlan", "options": {"parent": "lan0"}, "subnets": (SubnetSpec("10.8.0.0/24"),)}
+
+    def before() -> None:
+        host.namespaces["web"] = new_namespace()
+
+    def work(store: Store) -> None:
+        create_network(store, NetworkSpec("lan", "shop", **lan))
+        attach(store, host.spec("web", "lan"), host.namespaces["web"])
+        detach(store, container("web"))
+        remove_network(store, "lan")
+
+    def after() -> None:
+        host.network("lan", **lan)
+        host.attach("web", "lan")
+        with host.inside("web"):
+            assert "10.8.0.2/24" in run("ip", "addr", "show", "eth0")
+        detach(host.store, container("web"))
+        with host.inside("web"):
+            assert "eth0" not in run("ip", "link")
+        remove_network(host.store, "lan")
+        assert list_networks(host.store) == []
+        os.close(host.namespaces.pop("web"))
+
+    assert through(host, work, before, after, stride=3) > 15
+
+
+@private_host
+def test_a_live_change_killed_anywhere_is_made_by_the_next(host: Host) -> None:
+    first, then = (PortMapping(80, 8080),), (PortMapping(80, 9090), PortMapping(81, 9091, "udp"))
+
+    def before() -> None:
+        host.network()
+        host.attach("web", ports=first)
+
+    def work(store: Store) -> None:
+        live.change(store, host.spec("web", ports=then, names=("web", "front")))
+
+    def after() -> None:
+        release(host)
+        endpoint, _gone, fds = live.change(host.store, host.spec("web", ports=then, names=("web", "front")))
+        host.held += fds
+        assert {port.host_port for port in endpoint.ports} == {9090, 9091} and endpoint.names == ("web", "front")
+        with host.inside("web"):
+            server = Server(80, "web")
+        firewall = run("nft", "list", "ruleset")
+        assert "9091" in firewall and "8080" not in firewall and "9090" in firewall
+        assert ask("127.0.0.1", 9090) == f"web {endpoint.gateway}"
+        server.close()
+        clear(host)
+
+    assert through(host, work, before, after) > 8

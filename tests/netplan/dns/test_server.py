@@ -407,3 +407,24 @@ def test_speed(host: Host) -> None:
     each = (time.perf_counter() - start) / 2000
     print(f"{each * 1e6:.1f} us per query, both sides")
     assert each < 0.0005
+
+
+@private_host
+def test_an_answer_that_is_too_long_is_cut_and_whole_over_tcp(host: Host) -> None:
+    host.network()
+    for number in range(40):
+        host.attach(f"c{number}", names=("web",))
+    running = Running(host)
+    running.add("c0")
+    running.start()
+    with host.inside("c0"):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sock:
+        sock.settimeout(2)
+        sock.connect(("127.0.0.11", 53))
+        sock.send(message("web"))
+        data = sock.recv(4096)
+    assert len(data) <= 512 and data[2] & 2  # TC: ask again over TCP
+    assert 20 < len(decode(data)[1]) < 40
+    assert len(set(lookup(host, "c0", "web", tcp=True)[1])) == 40
+    running.halt()
