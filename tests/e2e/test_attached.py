@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import MakeProject
 from tests.support.cli import Terminal, eventually, read_lines
+from tests.support.flags import covers
 
 pytestmark = pytest.mark.root
 
@@ -298,6 +299,7 @@ def test_the_menu_detaches(project: MakeProject, terminal: type[Terminal]) -> No
     assert app.names() == ["a-1", "b-1"]
 
 
+@covers("up --menu", "COMPOSE_MENU")
 @pytest.mark.parametrize(("words", "environ"), [(["--menu=false"], {}), ([], {"COMPOSE_MENU": "false"})])
 def test_no_menu_when_it_is_not_wanted(
     project: MakeProject, terminal: type[Terminal], words: list[str], environ: dict[str, str]
