@@ -137,3 +137,20 @@ def test_no_colours_and_no_motion_when_they_are_not_wanted(project: MakeProject,
         eventually(lambda words=words: f"{words} gives 0".strip() in window.history, 10, f"the end with {words}")
         assert not heads(window.history)
     assert sum(" Container a-1  Started" in line for line in window.history) == 3  # not with quiet
+
+
+def test_programs_inside_learn_of_a_new_size(project: MakeProject, tmux: Open) -> None:
+    app = project('services:\n  a:\n    image: IMAGE\n    command: ["sleep", "1000"]\n    stop_signal: SIGKILL\n')
+    app.up()
+    for words in ("exec a sh", "run --rm a sh"):
+        window = tmux(app, 80, 24)
+        window.type(f"pycompose {words}")
+        window.expect("#")
+        window.type("stty size")
+        window.expect("24 80")
+        window.resize(60, 12)
+        eventually(lambda window=window: window.type("stty size") or "12 60" in window.history, 5, "the new size")
+        window.type("exit 7")
+        window.expect("ready>")
+        window.type("echo code=$?")
+        window.expect("code=7")

@@ -122,8 +122,10 @@ class Json:
                 if error:
                     self._write({"id": title(kind, name), "status": "Error", "text": error, **seconds})
                 else:
-                    detail = {"text": event.detail} if event.detail else {}
-                    self._write({"id": title(kind, name), "status": WORDS[verb][1], **detail, **seconds})
+                    waited = verb == "wait" and event.detail  # what it has become is the status: "Healthy"
+                    detail = {"text": event.detail} if event.detail and not waited else {}
+                    status = event.detail if waited else WORDS[verb][1]
+                    self._write({"id": title(kind, name), "status": status, **detail, **seconds})
 
     def _write(self, value: dict[str, object]) -> None:
         with self._lock:

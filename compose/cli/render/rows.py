@@ -14,6 +14,7 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 PERIOD = 0.1
 BAR = 20  # columns of a bar where there is room
 TIMED = 30  # columns from which on times are shown
+_COMMON = title("container", "")
 _TAIL = 6  # of a name that is cut: replicas differ at the end
 
 
@@ -136,7 +137,8 @@ class Rows:
     def _line(self, row: _Row, now: float, columns: int, names: int, spinner: str) -> str:
         """`` ✔ Container web-1  Started                0.3s``; the time stands at the right, as far as 80 columns."""
         took = duration((now if row.running else row.end) - row.begin) if columns >= TIMED else ""
-        label = fit(row.label, names, _TAIL)
+        label = row.label if width(row.label) <= names else row.label.removeprefix(_COMMON)  # the name matters more
+        label = fit(label, names, _TAIL)
         head = f"{label}{' ' * (names - width(label))}  "
         room = max(1, min(columns, 80) - 3 - width(head) - len(took) - 2)
         state = fit(_state(row), room)

@@ -94,6 +94,7 @@ def test_json_has_docker_composes_keys() -> None:
     for event in (started(1, "web-1", "stop"), finished(1, "web-1", "stop"), started(2, "web-1", "connect")):
         shown.emit(event)
     shown.emit(finished(2, "web-1", "connect", "cannot connect"))
+    shown.emit(finished(3, "db", "wait", kind="service", detail="Healthy"))
     shown.emit(Note("an orphan", "warning"))
     shown.close()
     rows = [json.loads(line) for line in pipe.text().splitlines()]
@@ -101,10 +102,11 @@ def test_json_has_docker_composes_keys() -> None:
         ("Container web-1", "Stopping"),
         ("Container web-1", "Stopped"),
         ("Container web-1", "Error"),
+        ("Service db", "Healthy"),
         (None, None),
     ]
     assert rows[2]["text"] == "cannot connect"
-    assert rows[3] == {"level": "warning", "message": "an orphan"}
+    assert rows[4] == {"level": "warning", "message": "an orphan"}
 
 
 def test_quiet_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
