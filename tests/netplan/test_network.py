@@ -337,3 +337,16 @@ def test_without_nf_tables_nothing_is_made_and_one_sentence_says_why(host: Host)
     assert list_networks(host.store) == [] and "br-" not in run("ip", "link")
     store_module.Netlink = real
     host.network()
+
+
+@private_host
+def test_a_subnet_of_dockers_is_said_to_be(host: Host) -> None:
+    for name, subnet in (("docker0", "172.17"), ("br-0123456789ab", "172.19")):
+        run("ip", "link", "add", name, "type", "bridge")
+        run("ip", "addr", "add", f"{subnet}.0.1/16", "dev", name)
+        run("ip", "link", "set", name, "up")
+        with pytest.raises(AddressInUse, match=rf"overlaps {subnet}.0.0/16 on {name}, a network of Docker"):
+            host.network(subnets=(SubnetSpec(f"{subnet}.5.0/24"),))
+    assert host.network().subnet == "172.18.0.0/16"  # what Docker has is stepped over
+    with pytest.raises(AddressInUse, match="a link docker0 exists and is not ours"):
+        host.network("own", options={"com.docker.network.bridge.name": "docker0"})

@@ -114,11 +114,14 @@ def _routes(marks: tuple[str, ...]) -> set[str]:
     if SHARED:
         return set()
     try:
-        listed = subprocess.run(["ip", "route", "show", "table", "all"], capture_output=True, text=True, check=False)
+        listed = [
+            subprocess.run(["ip", family, "route", "show", "table", "all"], capture_output=True, text=True, check=False)
+            for family in ("-4", "-6")
+        ]
     except FileNotFoundError:
         return set()
     foreign = {name for name, alias in _aliases().items() if not alias.startswith(f"{marks[2]}:")} - {"lo"}
-    return {route for route in listed.stdout.splitlines() if foreign.isdisjoint(route.split())}
+    return {route for one in listed for route in one.stdout.splitlines() if foreign.isdisjoint(route.split())}
 
 
 def _entries(directory: str) -> set[str]:
