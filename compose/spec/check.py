@@ -34,6 +34,11 @@ class Check:
         self.report.problem(f"{dotted(path)}: {message}" if path else message, hint=hint, where=where, path=path)
         return BROKEN
 
+    def cannot_run(self, path: Path, message: str, value: Any, *, hint: str = "") -> Any:
+        """Report a value that can be read but not run; gives the value."""
+        self.report.cannot_run(f"{dotted(path)}: {message}", hint=hint, where=locate(self.root, path), path=path)
+        return value
+
     def wrong(self, path: Path, expected: str, value: Any) -> Any:
         """Report a value of the wrong type."""
         numeric = isinstance(value, (int, float)) and "text" in expected
@@ -159,13 +164,17 @@ def _number(value: Any) -> int | float | None:
         return None
 
 
-def limited(kind: Kind, low: float, high: float) -> Kind:
+def limited(kind: Kind, low: float, high: float, *, read: float | None = None) -> Kind:
+    """A number within bounds. ``read``: down to here it can be read, but not run; and so can any that is too large."""
+
     @written(lambda: {**schema_of(kind), "minimum": low, "maximum": high})
     def bounded(value: Any, path: Path, check: Check) -> Any:
         result = kind(value, path, check)
-        if result is not BROKEN and not low <= result <= high:
-            return check.problem(path, f"expected a number from {low:g} to {high:g}, not {go_text(result)}")
-        return result
+        if result is BROKEN or low <= result <= high:
+            return result
+        text = f"expected a number from {low:g} to {high:g}, not {go_text(result)}"
+        readable = read is not None and result >= read
+        return check.cannot_run(path, text, result) if readable else check.problem(path, text)
 
     return bounded
 
@@ -211,19 +220,21 @@ def _mode(value: str | int) -> str:
         raise ValueError(f'file permissions in octal such as 0440, not "{value}"') from None
 
 
-def _signal(value: str) -> str:
+@written(lambda: STRING)
+def stop_signal(value: Any, path: Path, check: Check) -> Any:
     """A signal by name, with or without SIG, or by number (signal(7)); kept as written."""
     import signal
 
+    if not isinstance(value, str):
+        return check.wrong(path, "text such as SIGINT", value)
     name = "SIG" + value.upper().removeprefix("SIG")
     base, _, offset = name.partition("+") if "+" in name else name.partition("-")
-    known = name in signal.Signals.__members__ or (value.isdigit() and 0 < int(value) <= 64)
-    if value and not known and not (base in ("SIGRTMIN", "SIGRTMAX") and offset.isdigit() and int(offset) <= 30):
-        raise ValueError(f'a signal such as SIGINT, not "{value}"')
+    known = name in signal.Signals.__members__ or (value.isdigit() and 0 < int(value[:9]) <= 64)
+    if value and not known and not (base in ("SIGRTMIN", "SIGRTMAX") and offset.isdigit() and int(offset[:9]) <= 30):
+        return check.cannot_run(path, f'expected a signal such as SIGINT, not "{value}"', value)
     return value
 
 
-stop_signal = grammar(_signal, "text such as SIGINT")
 size = grammar(lambda value: str(units.parse_bytes(value)), "a size such as 512m", int, float)
 duration = grammar(lambda value: units.format_duration(units.parse_duration(value)), "text such as 1m30s")
 mode = grammar(_mode, "file permissions such as 0440", int)
@@ -236,14 +247,17 @@ def octal_number(value: Any, path: Path, check: Check) -> Any:
     return result if result is BROKEN else int(result, 8)
 
 
-def choice(*words: str) -> Kind:
+def choice(*words: str, strict: bool = True) -> Kind:
+    """One of these words. Not ``strict``: others can be read, but not run."""
+
     @written(lambda: any_of({"enum": list(words)}, _TEMPLATE))
     def chosen(value: Any, path: Path, check: Check) -> Any:
         if value in words and isinstance(value, str):
             return value
-        return check.problem(
-            path, f"expected {' or '.join(words)}, not {describe(value)}", hint=check.suggest(str(value), words)
-        )
+        text, hint = f"expected {' or '.join(words)}, not {describe(value)}", check.suggest(str(value), words)
+        if isinstance(value, str) and not strict:
+            return check.cannot_run(path, text, value, hint=hint)
+        return check.problem(path, text, hint=hint)
 
     return chosen
 

@@ -166,6 +166,7 @@ def load(
     if history:
         history.fold(root)
     order = _judged(root, disabled, broken, report, switches)
+    report.judge_unfit(refuse=switches.refuse)
     report.raise_if_any()
     everything = options.all_resources or not switches.interpolate
     defaults.prune(root, everything=everything)

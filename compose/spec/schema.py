@@ -29,7 +29,10 @@ def restart(value: Any, path: Path, check: Check) -> Any:
     if isinstance(value, str) and word in ("", *known) and counted:
         return value
     hint = check.suggest(word, known)
-    return check.problem(path, f"expected {', '.join(known)} or on-failure:N, not {c.describe(value)}", hint=hint)
+    text = f"expected {', '.join(known)} or on-failure:N, not {c.describe(value)}"
+    if isinstance(value, str):
+        return check.cannot_run(path, text, value, hint=hint)
+    return check.problem(path, text, hint=hint)
 
 
 @c.written(lambda: c.STRING)
@@ -57,8 +60,8 @@ def _null(kind: Kind) -> Kind:
 
 @c.written(lambda: c.INTEGER)
 def _swappiness(value: Any, path: Path, check: Check) -> Any:
-    """0 to 100; docker compose keeps it as text, as it keeps sizes."""
-    result = c.limited(c.integer, 0, 100)(value, path, check)
+    """-1, unset, to 100; docker compose keeps it as text, as it keeps sizes."""
+    result = c.limited(c.integer, -1, 100, read=-(1 << 63))(value, path, check)
     return result if result is BROKEN else str(result)
 
 
@@ -74,7 +77,7 @@ SERVICE: dict[str, Kind] = {
             "device_read_iops": _RATE,
             "device_write_bps": _RATE,
             "device_write_iops": _RATE,
-            "weight": c.limited(c.integer, 0, 1000),
+            "weight": c.limited(c.integer, 0, 1000, read=0),
             "weight_device": _WEIGHT,
         }
     ),
@@ -93,7 +96,7 @@ SERVICE: dict[str, Kind] = {
     "cpu_rt_period": c.integer,
     "cpu_rt_runtime": c.integer,
     "cpu_shares": c.integer,
-    "cpus": c.limited(c.number, 0, 1_000_000),
+    "cpus": c.limited(c.number, 0, 1_000_000, read=-(1 << 63)),
     "cpuset": c.text,
     "credential_spec": m.record({"config": c.text, "file": c.text, "registry": c.text}),
     "depends_on": s.depends_on,
@@ -149,7 +152,7 @@ SERVICE: dict[str, Kind] = {
     "read_only": c.flag,
     "restart": restart,
     "runtime": c.text,
-    "scale": c.limited(c.integer, 0, 10_000),
+    "scale": c.limited(c.integer, 0, 10_000, read=0),
     "secrets": m.items_of(s.file_reference),
     "security_opt": m.texts,
     "shm_size": c.size,

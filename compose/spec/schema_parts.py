@@ -152,7 +152,8 @@ def hook(value: Any, path: Path, check: Check) -> Any:
     """A command that is run in a service's container at some moment of its life."""
     result = HOOK(value, path, check)
     if isinstance(result, Map) and not result.get("command"):
-        return check.problem(path, "a hook needs a command")
+        text = "a hook needs a command"
+        return check.cannot_run(path, text, result) if "command" in result else check.problem(path, text)
     return result
 
 
@@ -171,7 +172,7 @@ DEPLOY = m.record(
     {
         "mode": c.text,
         "endpoint_mode": c.text,
-        "replicas": c.limited(c.integer, 0, 10_000),
+        "replicas": c.limited(c.integer, 0, 10_000, read=0),
         "labels": LABELS,
         "rollback_config": _UPDATE,
         "update_config": _UPDATE,
@@ -190,7 +191,7 @@ DEPLOY = m.record(
         ),
         "restart_policy": m.record(
             {
-                "condition": c.choice("none", "on-failure", "any"),
+                "condition": c.choice("none", "on-failure", "any", strict=False),
                 "delay": c.duration,
                 "max_attempts": c.limited(c.integer, 0, 1 << 31),
                 "window": c.duration,

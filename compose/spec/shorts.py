@@ -68,7 +68,7 @@ _PORT = m.record(
         "name": c.text,
         "mode": c.text,
         "host_ip": c.grammar(units.parse_host_ip, "text"),
-        "target": c.limited(c.integer, 1, 65535),
+        "target": c.limited(c.integer, 1, 65535, read=0),
         "published": c.text_of,
         "protocol": c.text,
         "app_protocol": c.text,

@@ -126,5 +126,5 @@ def device(value: Any, path: Path, check: Check) -> Any:
     result["target"] = result.get("target") or result["source"]
     result["permissions"] = result.get("permissions") or "rwm"
     if not set(result["permissions"]) <= set("rwm"):
-        return check.problem(path, f'expected permissions of r, w and m, not "{result["permissions"]}"')
+        check.cannot_run(path, f'expected permissions of r, w and m, not "{result["permissions"]}"', result)
     return result

@@ -166,6 +166,7 @@ class Report:
 
     def __init__(self) -> None:
         self.problems: list[SpecError] = []
+        self.unfit: list[SpecError] = []  # what can be read, but not run
         self.warnings: dict[str, None] = {}  # in order, each once
 
     @property
@@ -175,6 +176,19 @@ class Report:
 
     def problem(self, message: str, *, hint: str = "", where: str = "", path: Path = ()) -> None:
         self.problems.append(SpecError(message, hint=hint, where=where, path=dotted(path)))
+
+    def cannot_run(self, message: str, *, hint: str = "", where: str = "", path: Path = ()) -> None:
+        """Something that can be read: a problem for ``up``, a warning for ``config``, as docker compose has it."""
+        self.unfit.append(SpecError(message, hint=hint, where=where, path=dotted(path)))
+
+    def judge_unfit(self, *, refuse: bool) -> None:
+        """Make problems of what cannot be run, or else warnings."""
+        for problem in self.unfit:
+            if refuse:
+                self.problems.append(problem)
+            else:
+                self.warn(problem.message, where=problem.where)
+        self.unfit = []
 
     def without_value(self, root: Any, path: Path) -> None:
         """A key that stands there with nothing after it."""

@@ -48,6 +48,10 @@ class _Judge:
         where = locate(self.root, path, key=key)
         self.report.problem(f"{dotted(path)}: {message}", hint=hint, where=where, path=path)
 
+    def cannot_run(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> None:
+        where = locate(self.root, path, key=key)
+        self.report.cannot_run(f"{dotted(path)}: {message}", hint=hint, where=where, path=path)
+
     def near(self, name: str, known: Map) -> str:
         """A hint with the nearest of the known names."""
         return "" if self.report.crowded else suggest(name, tuple(known))
@@ -56,7 +60,8 @@ class _Judge:
         path: Path = ("services", name)
         provider = service.get("provider")
         if isinstance(provider, Map) and not provider.get("type"):
-            self.fail((*path, "provider"), "needs a type, the program that provides the service", key=True)
+            say = self.cannot_run if isinstance(provider.get("type"), str) else self.fail
+            say((*path, "provider"), "needs a type, the program that provides the service", key=True)
         sources = ("image", "build", "provider")
         if not any(service.get(key) or (*path, key) in self.broken for key in sources):
             self.fail(path, "has neither an image nor a build", key=True)
@@ -148,9 +153,9 @@ class _Judge:
             if volume.get("type") == "bind" and not volume.get("source"):
                 self.fail((*path, "volumes", index), "a bind mount needs a source")
             if volume.get("type") == "tmpfs" and volume.get("source"):
-                self.fail((*path, "volumes", index), "a tmpfs mount has no source")
+                self.cannot_run((*path, "volumes", index), "a tmpfs mount has no source")
             if not str(volume.get("target", "/")).startswith("/") and isinstance(volume.get("target"), str):
-                self.fail((*path, "volumes", index), f'the target "{volume["target"]}" is not an absolute path')
+                self.cannot_run((*path, "volumes", index), f'the target "{volume["target"]}" is not an absolute path')
         for keys in (("deploy", "resources", "reservations", "devices"), ("gpus",)):
             for index, request in _indexed(_at(service, *keys)):
                 if "count" in request and "device_ids" in request:
@@ -173,7 +178,7 @@ class _Judge:
                 self.fail((*path, key), text, f"move it there as {twin[-1]}, or move those limits up here", key=True)
         memory, swap = service.get("mem_limit"), service.get("memswap_limit")
         if isinstance(memory, str) and isinstance(swap, str) and 0 < int(swap) < int(memory):
-            self.fail((*path, "memswap_limit"), "is memory and swap together, and cannot be less than mem_limit")
+            self.cannot_run((*path, "memswap_limit"), "is memory and swap together, and cannot be less than mem_limit")
 
     def build(self, path: Path, service: Map) -> None:
         build = service.get("build")
@@ -213,7 +218,7 @@ class _Judge:
         path: Path = ("services", name, "container_name")
         if not _CONTAINER_NAME.fullmatch(wanted):
             allowed = "letters, digits, dots, dashes and underscores, at least two of them, first a letter or digit"
-            self.fail(path, f'"{wanted}" is no name for a container: {allowed}')
+            self.cannot_run(path, f'"{wanted}" is no name for a container: {allowed}')
         if wanted in names:
             self.fail(path, f'"{wanted}" is the container_name of service "{names[wanted]}" already')
         names.setdefault(wanted, name)

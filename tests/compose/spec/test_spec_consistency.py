@@ -227,4 +227,4 @@ NEAR = {
 @pytest.mark.parametrize("case", NEAR)
 def test_the_nearest_name_is_offered(case: str, tmp_path: Path) -> None:
     wrong, hint = NEAR[case]
-    assert any(hint in error for error in errors(tmp_path, f"services:\n  a: {{image: x, {wrong}}}{REST}"))
+    assert any(hint in error for error in errors(tmp_path, f"services:\n  a: {{image: x, {wrong}}}{REST}", refuse=True))

@@ -102,7 +102,7 @@ CASES = {
 @pytest.mark.parametrize("attribute", CASES)
 def test_service_attribute(attribute: str, tmp_path: Path) -> None:
     text = f"services: {{a: {{image: x, {attribute.removeprefix('image: x, ')}}}}}"
-    assert errors(tmp_path, text) == CASES[attribute]
+    assert errors(tmp_path, text, refuse=True) == CASES[attribute]
 
 
 WHOLE = {
@@ -226,3 +226,29 @@ services:
     assert project(
         tmp_path, "services: {web: {image: x}, off: {profiles: [p], image: x, use_api_socket: true}}", refuse=True
     ).disabled == ("off",)
+
+
+READABLE = {
+    "stop_signal: SIGNOPE": 'stop_signal: expected a signal such as SIGINT, not "SIGNOPE"',
+    "restart: alway": 'restart: expected no, always, unless-stopped, on-failure or on-failure:N, not "alway"',
+    "volumes: [./a:b]": 'volumes[0]: the target "b" is not an absolute path',
+    "volumes: [{type: tmpfs, source: s, target: /t}]": "volumes[0]: a tmpfs mount has no source",
+    "mem_limit: 2g, memswap_limit: 1g": "memswap_limit: is memory and swap together, and cannot be less than mem_limit",
+    "ports: [{target: 0}]": "ports[0].target: expected a number from 1 to 65535, not 0",
+    "devices: ['/dev/a:/dev/b:xyz']": 'devices[0]: expected permissions of r, w and m, not "xyz"',
+    "cpus: -1": "cpus: expected a number from 0 to 1e+06, not -1",
+    "scale: 20000": "scale: expected a number from 0 to 10000, not 20000",
+    "deploy: {restart_policy: {condition: foo}}": "deploy.restart_policy.condition: expected none or on-failure or any",
+    "blkio_config: {weight: 5000}": "blkio_config.weight: expected a number from 0 to 1000, not 5000",
+    "mem_swappiness: 500": "mem_swappiness: expected a number from -1 to 100, not 500",
+    "post_start: [{command: ''}]": "post_start[0]: a hook needs a command",
+    "container_name: 'a b'": 'container_name: "a b" is no name for a container',
+}
+
+
+@pytest.mark.parametrize("attribute", READABLE)
+def test_what_can_be_read_but_not_run_is_a_warning_of_config(attribute: str, tmp_path: Path) -> None:
+    text = f"services: {{a: {{image: x, {attribute}}}}}"
+    [warning] = project(tmp_path, text).warnings
+    assert READABLE[attribute] in warning
+    assert READABLE[attribute] in errors(tmp_path, text, refuse=True)[0]
