@@ -42,29 +42,47 @@ def load_project(options: LoadOptions, environ: Mapping[str, str]) -> Project:
 
 
 def load_desired(
-    options: LoadOptions, environ: Mapping[str, str], state_dir: str, cold: Callable[[], None] = lambda: None
+    options: LoadOptions,
+    environ: Mapping[str, str],
+    state_dir: str,
+    cold: Callable[[], None] = lambda: None,
+    *,
+    refuse: bool = True,
 ) -> Desired:
     """What should be: from the memo if every input is the same, else from the files (and then remembered).
 
     ``cold`` is called when there is no memo, before anything heavy is imported.
-    ``state_dir``: where memos are kept; when it cannot be written, nothing is remembered. Raises SpecError.
+    ``state_dir``: where memos are kept; when it cannot be written, nothing is remembered.
+    Raises SpecError; with ``refuse`` also for what can be read but not run.
     """
     from compose import memo
 
     cwd = options.cwd or working_directory(environ)
     path = memo.path_of(options, cwd, state_dir)
-    found = memo.read(path, environ)
-    if found is not None:
-        return found
-    cold()
-    from compose.spec.desire import desired_from_loaded
-    from compose.spec.pipeline import load
+    desired = memo.read(path, environ)
+    if desired is None:
+        cold()
+        from compose.spec.desire import desired_from_loaded
+        from compose.spec.pipeline import KEEPING, load
 
-    loaded = load(options, environ)
-    desired = desired_from_loaded(loaded)
-    if not loaded.inputs.used_stdin:
-        memo.write(path, desired, loaded.inputs.files, loaded.inputs.variables)
+        loaded = load(options, environ, KEEPING)
+        desired = desired_from_loaded(loaded)
+        if not loaded.inputs.used_stdin:
+            memo.write(path, desired, loaded.inputs.files, loaded.inputs.variables)
+    if refuse:
+        refuse_to_run(desired)
     return desired
+
+
+def refuse_to_run(desired: Desired) -> None:
+    """Raises SpecError with everything that keeps a project from being run, if there is anything."""
+    if not desired.refusals:
+        return
+    from compose.errors import SpecError
+
+    problems = tuple(SpecError(r.message, hint=r.hint, where=r.where, path=r.path) for r in desired.refusals)
+    first = problems[0]
+    raise SpecError(first.message, hint=first.hint, where=first.where, path=first.path, problems=problems)
 
 
 def load_watched(options: LoadOptions, environ: Mapping[str, str], state_dir: str, inputs: set[str]) -> Desired:

@@ -67,28 +67,33 @@ class Session:
             compatibility=shared.compatibility or is_yes(self.environ.get("COMPOSE_COMPATIBILITY", "")),
         )
 
-    def desired(self, targets: tuple[str, ...] = ()) -> Desired:
-        """The project as the file has it; the profiles of ``targets`` are active. Raises SpecError."""
-        if self._desired is None:
-            from compose.project import load_desired
+    def desired(self, targets: tuple[str, ...] = (), *, runs: bool = True) -> Desired:
+        """The project as the file has it; the profiles of ``targets`` are active. Raises SpecError.
 
+        ``runs``: refuse what can be read but not run; commands that only look or stop go on.
+        """
+        from compose.project import load_desired, refuse_to_run
+
+        if self._desired is None:
             self.timings.mark("imports")
-            desired = load_desired(self.load_options(), self.environ, self.roots.state, self._start_early)
+            desired = load_desired(self.load_options(), self.environ, self.roots.state, self._start_early, refuse=runs)
             hidden = tuple(name for name in targets if name in desired.disabled)
             if hidden:  # else all commands share one memo, whatever they name
-                desired = load_desired(self.load_options(hidden), self.environ, self.roots.state)
+                desired = load_desired(self.load_options(hidden), self.environ, self.roots.state, refuse=runs)
             self.timings.mark("load")
             if not os.path.exists(f"{project_run_dir(self.roots, desired.project)}/helper.sock"):
                 self._start_early()
             for warning in desired.warnings:
                 self.warn(warning)
             self._desired = desired
+        if runs:
+            refuse_to_run(self._desired)
         return self._desired
 
     def project(self, targets: tuple[str, ...] = ()) -> tuple[str, Desired | None]:
         """Name and content of the project; with ``-p`` alone, and no file here, just the name."""
         try:
-            desired = self.desired(targets)
+            desired = self.desired(targets, runs=False)
         except SpecError as error:
             name = self.shared.project_name or self.environ.get("COMPOSE_PROJECT_NAME", "")
             asked = self.shared.file or self.environ.get("COMPOSE_FILE")

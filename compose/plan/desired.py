@@ -81,6 +81,16 @@ class DesiredFile:
 
 
 @record
+class Refusal:
+    """Something in the files that can be read but not run. The fields are those of compose.errors.SpecError."""
+
+    message: str
+    hint: str = ""
+    where: str = ""
+    path: str = ""
+
+
+@record
 class Desired:
     """A whole project. ``services`` in file order; ``order`` is networkx's topological order (dependencies first)."""
 
@@ -97,6 +107,7 @@ class Desired:
     profiles: tuple[str, ...] = ()  # all that the files name, for completion
     warnings: tuple[str, ...] = ()
     separator: str = "-"  # between the parts of a container's name; "_" with --compatibility
+    refusals: tuple[Refusal, ...] = ()  # what keeps it from being run; looking and stopping go on
     all_resources: bool = False  # create also networks and volumes that no service uses
 
     def service(self, name: str) -> DesiredService:
@@ -112,6 +123,7 @@ _ROWS = {
     "networks": DesiredNetwork,
     "volumes": DesiredVolume,
     "files": DesiredFile,
+    "refusals": Refusal,
     "dependencies": Dependency,
 }
 

@@ -14,6 +14,7 @@ from compose.plan.desired import (
     DesiredNetwork,
     DesiredService,
     DesiredVolume,
+    Refusal,
 )
 from compose.spec.digest import sha256_hex
 from compose.spec.pipeline import Loaded
@@ -51,6 +52,7 @@ def desired_from_loaded(loaded: Loaded) -> Desired:
         profiles=loaded.profiles,
         warnings=loaded.warnings,
         separator=loaded.separator,
+        refusals=tuple(Refusal(r.message, r.hint, r.where, r.path) for r in loaded.refusals),
         all_resources=loaded.all_resources,
     )
 

@@ -21,7 +21,7 @@ from compose.spec.interpolate import Interpolator, substitute
 from compose.spec.merge import merge_documents
 from compose.spec.paths import Resolver
 from compose.spec.schema import check_document
-from compose.spec.tree import Map, Override, Path, Report, Reset, Seq, format_mark, sweep
+from compose.spec.tree import Map, Override, Path, Report, Reset, Seq, format_mark, in_reading_order, sweep
 
 
 @record
@@ -30,7 +30,8 @@ class Switches:
 
     ``interpolate``: fill in ``${...}``; without it nothing that depends on values is done either. ``normalize``: add
     what the file leaves unsaid. ``resolve_paths``, ``consistency``: as they say. ``resolve_environment``: fold
-    ``env_file`` into ``environment``. ``refuse``: attributes that cannot be carried out are problems.
+    ``env_file`` into ``environment``. ``refuse``: what can be read but not run is a problem; else, what no engine runs
+    is a warning; with ``keep`` it is neither, but among the ``refusals`` of what was loaded.
     """
 
     interpolate: bool = True
@@ -39,10 +40,12 @@ class Switches:
     consistency: bool = True
     resolve_environment: bool = True
     refuse: bool = True
+    keep: bool = False
 
 
 ALL = Switches()
 LENIENT = Switches(refuse=False)
+KEEPING = Switches(refuse=False, keep=True)
 
 
 @record
@@ -62,6 +65,7 @@ class Loaded:
     separator: str = "-"
     all_resources: bool = False
     profiles: tuple[str, ...] = ()
+    refusals: tuple[SpecError, ...] = ()
 
 
 class Loader:
@@ -166,13 +170,26 @@ def load(
     if history:
         history.fold(root)
     order = _judged(root, disabled, broken, report, switches)
-    report.judge_unfit(refuse=switches.refuse)
+    if not switches.keep:
+        report.judge_unfit(refuse=switches.refuse)
     report.raise_if_any()
     everything = options.all_resources or not switches.interpolate
     defaults.prune(root, everything=everything)
     separator = "_" if options.compatibility else "-"
     warnings = tuple(report.warnings)
-    return Loaded(name, place, root, order, disabled, warnings, inputs, separator, everything, named)
+    return Loaded(
+        name,
+        place,
+        root,
+        order,
+        disabled,
+        warnings,
+        inputs,
+        separator,
+        everything,
+        named,
+        tuple(in_reading_order(report.unfit)),
+    )
 
 
 def _judged(
@@ -183,7 +200,7 @@ def _judged(
         return tuple(root["services"])
     validate.consistency(root, disabled, broken, report)
     order = validate.order_or_cycle(root, report)
-    if switches.refuse:
+    if switches.refuse or switches.keep:
         validate.refuse_unsupported(root, report)
     return order
 

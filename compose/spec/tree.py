@@ -204,12 +204,17 @@ class Report:
         """Raises SpecError carrying all problems, if there are any, in the order of the files."""
         if not self.problems:
             return
-        distinct = {problem.text(): problem for problem in reversed(self.problems)}
-        problems = sorted(reversed(distinct.values()), key=_reading_order(self.problems))
+        problems = in_reading_order(self.problems)
         first = problems[0]
         raise SpecError(
             first.message, hint=first.hint, where=first.where, path=first.path, problems=tuple(problems)
         ) from None
+
+
+def in_reading_order(problems: list[SpecError]) -> list[SpecError]:
+    """Each problem once, in the order of the files."""
+    distinct = {problem.text(): problem for problem in reversed(problems)}
+    return sorted(reversed(distinct.values()), key=_reading_order(problems))
 
 
 def _reading_order(problems: list[SpecError]) -> Callable[[SpecError], tuple[int, int, int]]:

@@ -287,7 +287,7 @@ def refuse_unsupported(root: Map, report: Report) -> None:
             health = service.get("healthcheck")
             if isinstance(health, Map) and health.get("start_interval") and not health.get("start_period"):
                 path: Path = ("services", name, "healthcheck", "start_interval")
-                report.problem(f"{dotted(path)}: needs a start_period", where=locate(root, path), path=path)
+                report.cannot_run(f"{dotted(path)}: needs a start_period", where=locate(root, path), path=path)
     for section, drivers in support.DRIVERS.items():
         for name, item in root[section].items():
             if not item.get("external") and item.get("driver", drivers[0]) not in drivers:
@@ -301,7 +301,7 @@ def _refuse(root: Map, path: Path, report: Report, row: str, value: str = "") ->
     """``row``: of the table of support, for the reason."""
     what = f"{dotted(path)} {value}".strip()
     reason = support.why(row)
-    report.problem(
+    report.cannot_run(
         f"{what} is not supported: {reason}" if reason else f"{what} is not supported yet",
         where=locate(root, path, key=True),
         path=path,

@@ -35,7 +35,7 @@ QUESTIONS = (
     Question(about="variables"),
     Question(about="explain", detail="services"),
 )
-SLOWEST = 2.0
+SLOWEST = 2.0  # seconds of the processor: other tests may run beside
 quiet = settings(
     max_examples=80,
     derandomize=True,
@@ -55,13 +55,13 @@ def survives(content: bytes, directory: Path, questions: tuple[Question, ...] = 
     """Every question about a file is answered or refused with our own errors, and soon."""
     (directory / "c.yaml").write_bytes(content)
     for question in questions:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             text = answer(LoadOptions(files=("c.yaml",), cwd=str(directory)), question, {"HOME": "/root"}).text
             assert isinstance(text, str)
         except ComposeError as error:
             assert error.message and "Broken object" not in error.text()
-        assert time.perf_counter() - start < SLOWEST
+        assert time.process_time() - start < SLOWEST
 
 
 @quiet

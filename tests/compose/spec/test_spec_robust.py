@@ -103,7 +103,7 @@ def test_five_thousand_lines(tmp_path: Path) -> None:
     text = "services:\n" + body + "  s300: {image: x}\nvolumes:\n  vol:\n"
     assert text.count("\n") > 5000
     (tmp_path / "compose.yaml").write_text(text)
-    start = time.perf_counter()
+    start = time.process_time()  # of the processor: other tests may run beside
     loaded = load(LoadOptions(cwd=str(tmp_path)), {})
     desired_from_loaded(loaded)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
