@@ -14,7 +14,7 @@ import stat
 from runtime.devices import LINKS
 from runtime.linux import mount as m
 from runtime.linux.process import CLONE_NEWNS, setns
-from runtime.overlay import detached_root, new_filesystem, sealed_executable, settle_upper
+from runtime.overlay import detached_root, new_filesystem, overlay, sealed_executable, settle_upper
 from runtime.rootfs import Bind, Cgroups, Content, Dev, Filesystem, SharedMemory
 
 TYPE_CHECKING = False
@@ -104,7 +104,7 @@ class Tree:
         """Take a detached copy of what the operation needs of the host; ``own_mounts``: our mount namespace."""
         if isinstance(operation, Bind):
             self.sources[operation.destination] = bind_source(
-                operation.source, operation.within, recursive=operation.recursive
+                operation.source, operation.within, operation.layers, recursive=operation.recursive
             )
         elif isinstance(operation, Cgroups) and not operation.unified_only:
             for point, directory in operation.hierarchies:
@@ -283,8 +283,13 @@ class Tree:
         os.close(target)
 
 
-def bind_source(source: str, within: str, *, recursive: bool = True) -> int:
-    """A detached copy of the source; below ``within`` symbolic links are resolved as if that were the root."""
+def bind_source(source: str, within: str, layers: tuple[str, ...] = (), *, recursive: bool = True) -> int:
+    """A detached copy of the source; below ``within`` symbolic links are resolved as if that were the root.
+
+    ``layers``: a stack of directories instead.
+    """
+    if len(layers) > 1:
+        return overlay(layers, "", "", False)
     if not within:
         return m.open_tree(os.fsencode(source), recursive=recursive)
     top = os.open(within, _PATH | os.O_DIRECTORY)

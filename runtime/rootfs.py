@@ -93,6 +93,7 @@ class Bind:
     recursive: bool = True  # with what is mounted below
     everywhere: bool = True  # attributes hold for what is mounted below, too
     within: str = ""
+    layers: tuple[str, ...] = ()
 
 
 @record
@@ -228,7 +229,9 @@ def operation_from_mount(mount: Mount) -> Operation:
         if mount.within and not f"{mount.source}/".startswith(f"{mount.within.rstrip('/')}/"):
             raise RuntimeFault(f"cannot mount {mount.source} at {destination}: it is not below {mount.within}")
         deep, everywhere = "nonrecursive" not in mount.options, "topmost" not in mount.options
-        return Bind(mount.source, destination, set_, clear, propagation, deep, everywhere, mount.within)
+        if mount.layers:
+            set_, clear = set_ | m.MOUNT_ATTR_RDONLY, clear & ~m.MOUNT_ATTR_RDONLY
+        return Bind(mount.source, destination, set_, clear, propagation, deep, everywhere, mount.within, mount.layers)
     if mount.type == "tmpfs":
         return Filesystem(destination, "tmpfs", options, (_SAFE | set_) & ~clear)
     raise RuntimeFault(f"cannot mount at {destination}: unknown type {mount.type!r}", "known: bind, tmpfs")

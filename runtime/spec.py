@@ -54,6 +54,7 @@ class Mount:
     not for what is mounted below).
     ``within``: a directory above ``source`` that symbolic links of the source must not lead out of (a volume, whose
     content containers write, when a path below it is mounted); empty trusts the whole path.
+    ``layers``: of a bind, directories to stack in place of ``source``, top first (a path in an image); read-only.
     """
 
     destination: str
@@ -61,6 +62,7 @@ class Mount:
     source: str = ""
     options: tuple[str, ...] = ()
     within: str = ""
+    layers: tuple[str, ...] = ()
 
 
 @record

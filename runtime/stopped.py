@@ -35,7 +35,7 @@ def files_with_volumes(spec: ContainerSpec, bundle: Bundle) -> int:
 
 
 def _bind(root: int, mount: Mount) -> None:
-    source = bind_source(mount.source, mount.within)
+    source = bind_source(mount.source, mount.within, mount.layers)
     try:
         readonly = m.MOUNT_ATTR_RDONLY if "ro" in mount.options else 0
         m.mount_setattr(source, set_=readonly, propagation=m.MS_PRIVATE, recursive=True)

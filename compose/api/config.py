@@ -35,6 +35,7 @@ class Question:
     resolve_paths: bool = True
     consistency: bool = True
     resolve_environment: bool = True
+    digests: str = ""  # "resolve": tags become digests; "lock": only that, as an override file
 
 
 @record
@@ -55,7 +56,7 @@ def answer(options: LoadOptions, question: Question, environ: Mapping[str, str])
         return _explain(options, question, environ)
     loaded = load(options, environ, _switches(question))
     warnings = () if question.about == "variables" else loaded.warnings
-    return Answer(_text(loaded, question), warnings, loaded.inputs)
+    return Answer(_text(loaded, question, environ), warnings, loaded.inputs)
 
 
 def _switches(question: Question) -> Switches:
@@ -77,7 +78,7 @@ def _explain(options: LoadOptions, question: Question, environ: Mapping[str, str
     return Answer(text, (), Inputs(environ))
 
 
-def _text(loaded: Loaded, question: Question) -> str:
+def _text(loaded: Loaded, question: Question, environ: Mapping[str, str]) -> str:
     if question.about == "variables":
         return _variables(loaded, question)
     if question.about == "environment":
@@ -88,9 +89,42 @@ def _text(loaded: Loaded, question: Question) -> str:
     if question.about == "hash":
         names = () if question.detail == "*" else tuple(question.detail.split(","))
         return _lines(f"{name} {digest}" for name, digest in render.list_hashes(select(plain, names), names))
+    if question.digests:
+        plain = _with_digests(plain, environ)
+        if question.digests == "lock":
+            plain = {
+                "services": {
+                    name: {"image": one["image"]} for name, one in plain["services"].items() if one.get("image")
+                }
+            }
+            return _as_text(plain, question.format)
     if question.about:
         return _lines(_LISTS[question.about](plain))
     return render.render_plain(plain, question.format, escape=question.interpolate)
+
+
+def _as_text(plain: Plain, format: str) -> str:
+    if format == "json":
+        import json
+
+        return json.dumps(plain, indent=2) + "\n"
+    import yaml
+
+    return str(yaml.safe_dump(plain, sort_keys=True))
+
+
+def _with_digests(plain: Plain, environ: Mapping[str, str]) -> Plain:
+    """The services with the digests that their registries say now. Raises RuntimeFault; asks for each image once."""
+    from runtime.images.registry.digests import with_digest
+
+    found: dict[str, str] = {}
+    services = {}
+    for name, service in plain["services"].items():
+        image = service.get("image")
+        if image and image not in found:
+            found[image] = with_digest(image, environ)
+        services[name] = {**service, "image": found[image]} if image else service
+    return {**plain, "services": services}
 
 
 def _variables(loaded: Loaded, question: Question) -> str:

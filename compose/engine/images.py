@@ -74,3 +74,39 @@ def tagged_at(roots: Roots, reference: str) -> float:
         return os.stat(reference_path(roots, normalise(reference).full)).st_mtime
     except OSError:
         return 0.0
+
+
+def image_directories(roots: Roots, reference: str, subpath: str) -> list[str]:
+    """What to stack, top first, to show an image or a path in it. Raises NotFound, RuntimeFault."""
+    from runtime.errors import RuntimeFault
+    from runtime.images.merged import Merged
+    from runtime.images.store import resolve, rootfs_of
+
+    layers = rootfs_of(roots, resolve(roots, reference)).layers
+    if not subpath:
+        return list(layers)
+    found = Merged(layers).resolve(subpath)
+    if found is None:
+        raise RuntimeFault(f"cannot mount {subpath} of image {reference}: there is no such path in it")
+    return [os.fsdecode(path) for path in found.dirs or (found.path,)]
+
+
+def users_of(roots: Roots, digest: str) -> list[str]:
+    """Names of the containers that are made from an image, or mount it."""
+    from compose import labels
+    from runtime.container import list_containers
+    from runtime.errors import RuntimeFault
+    from runtime.images.store import resolve
+
+    found = []
+    for one in list_containers(roots):
+        used = [one.labels.get(labels.IMAGE)]
+        for kind, reference, _target in one.info.get("mounts", ()):
+            if kind == "image":
+                try:
+                    used.append(resolve(roots, reference).digest)
+                except RuntimeFault:
+                    continue
+        if digest in used:
+            found.append(one.name)
+    return found

@@ -182,13 +182,11 @@ class LocalEngine:
 
     @told
     def remove_image(self, reference: str) -> None:
+        from compose.engine.images import users_of
         from runtime.images.store import remove_image
 
-        def users(digest: str) -> list[str]:
-            return [one.name for one in containers.list_containers(self.roots) if one.labels.get(key.IMAGE) == digest]
-
         try:
-            remove_image(self.roots, reference, in_use=users)
+            remove_image(self.roots, reference, in_use=lambda digest: users_of(self.roots, digest))
         except NotFound:
             pass
         except Conflict as reason:

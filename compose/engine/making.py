@@ -7,6 +7,7 @@ import os
 
 from compose import labels as key
 from compose.engine import translate
+from compose.engine.images import image_directories
 from compose.engine.reservations import reserved_devices, wants_devices
 from compose.errors import EngineError
 from compose.plan.hooks import PHASES, SELF
@@ -202,6 +203,8 @@ def _volumes(
     shown = []
     foreign = _foreign_volumes(roots, wanted)
     for use in translate.volume_requests(wanted.desired, wanted.service, image, wanted.overrides, foreign):
+        if use.kind == "image":
+            paths[use.key()] = "\0".join(image_directories(roots, use.source, use.subpath))
         if use.kind not in ("named", "anonymous"):
             shown.append([use.kind, use.source, use.target])
             continue

@@ -23,9 +23,9 @@ TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev")  # Docker's, before what the user
 class VolumeUse:
     """One mount of a service.
 
-    ``kind``: named, anonymous, bind or tmpfs. ``name``: of a named volume, on the machine. ``source``: host path of a
-    bind. ``shared_from``: for an anonymous volume of ``volumes_from``, the reference (``service:db``) whose container
-    has it at the same target. ``options``: further mount words (propagation, tmpfs options).
+    ``kind``: named, anonymous, bind, tmpfs or image. ``name``: of a named volume, on the machine. ``source``: host path
+    of a bind, reference of an image. ``shared_from``: for an anonymous volume of ``volumes_from``, the reference
+    (``service:db``) whose container has it at the same target. ``options``: further mount words (propagation, tmpfs).
     """
 
     kind: str
@@ -75,6 +75,9 @@ def mounts(uses: Iterable[VolumeUse], volume_paths: Mapping[str, str]) -> tuple[
 
 def _mount(use: VolumeUse, volume_paths: Mapping[str, str]) -> Mount:
     mode = ("ro",) if use.read_only else ("rw",)
+    if use.kind == "image":
+        layers = tuple(volume_paths[use.key()].split("\0"))
+        return Mount(use.target, "bind", layers[0], ("ro",), layers=layers)
     if use.kind == "tmpfs":
         return Mount(use.target, "tmpfs", "tmpfs", (*use.options, *(mode if use.read_only else ())))
     source = use.source if use.kind == "bind" else volume_paths[use.key()]
@@ -102,6 +105,9 @@ def _from_mapping(desired: Desired, row: Mapping[str, Any]) -> VolumeUse:
         )
     if kind == "tmpfs":
         return VolumeUse("tmpfs", target, read_only=read_only, options=_tmpfs_mapping(row.get("tmpfs") or {}))
+    if kind == "image":
+        subpath = str((row.get("image") or {}).get("subpath") or "")
+        return VolumeUse("image", target, source=row["source"], read_only=True, subpath=subpath)
     if kind != "volume":
         raise EngineError(f"cannot mount {target}: volumes of type {kind} are not supported")
     volume = row.get("volume") or {}

@@ -127,7 +127,10 @@ _PROVEN_BY = {
     """,
     "e2e/test_build.py": """
         test_all_keys build
-        test_up_builds_what_is_missing_and_build_rebuilds pull_policy
+    """,
+    "e2e/test_images.py": """
+        test_volumes_of_images volumes.*.image volumes.*.type:~image
+        test_policies pull_policy
     """,
     "compose/watch/test_rules.py": "develop",
     "compose/spec/test_spec_errors.py": "test_unsupported_attributes_are_refused_by_name runtime isolation userns_mode",

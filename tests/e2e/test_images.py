@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.images.tar import DIRECTORY
 from tests.e2e.conftest import MakeProject
 from tests.runtime.images.conftest import make_tar, member
 from tests.runtime.images.registry.fake import Handler, Registry, registry
@@ -207,3 +208,30 @@ def test_the_store_s_commands(other_machine: Machine, server: Registry, base: by
     assert call("load", "-i", f"{tmp_path}/out.tar").stdout == f"Loaded image: {image}\n"
     assert call("image", "verify", image).code == 0
     assert call("builder", "prune", "-f").stdout.startswith("Removed 0 results")
+
+
+def test_volumes_of_images(project: MakeProject, server: Registry, base: bytes) -> None:
+    """``type: image``: a whole image, and a path in one, pulled and mounted read-only."""
+    data = make_tar(member("data", DIRECTORY), member("data/a", data=b"first"), member("data/b", data=b"below"))
+    more = make_tar(member("data", DIRECTORY), member("data/a", data=b"second"), member("data/.wh.b"))
+    server.add_image(data, more, tag="data")
+    image = f"{server.host}/x/data:data"
+    one = project(
+        f"""
+services:
+  web:
+    image: IMAGE
+    command: sleep 1d
+    volumes:
+      - {{type: image, source: '{image}', target: /whole}}
+      - {{type: image, source: '{image}', target: /part, image: {{subpath: data}}}}
+"""
+    )
+    one.up()
+    assert one.sh("web", "cat /whole/data/a /part/a; ls /part /whole/data").split() == [
+        *("secondsecond/part:", "a", "/whole/data:", "a")
+    ]
+    assert "Read-only file system" in one.run("exec", "-T", "web", "touch", "/part/x", code=1).stderr
+    assert "uses it" in one.machine.call("rmi", image).stderr
+    one.down()
+    assert one.machine.call("rmi", image).code == 0

@@ -51,8 +51,6 @@ _ABOUT = (
 def run(session: Session, options: Options) -> int:
     if options.format not in ("", "yaml", "json"):
         raise UsageError(f"cannot write {options.format}", hint="formats: yaml, json")
-    if options.lock_image_digests or options.resolve_image_digests:
-        raise UsageError("cannot find the digests of images: that needs a registry, which is not supported yet")
     try:
         text, warnings = _answer(session, options)
     except SpecError as error:
@@ -75,7 +73,8 @@ def _answer(session: Session, options: Options) -> tuple[str, list[str]]:
     from compose.project import working_directory
 
     load_options = session.load_options(options.services)
-    forgetful = options.environment or bool(options.explain)
+    digests = options.lock_image_digests or options.resolve_image_digests
+    forgetful = options.environment or bool(options.explain) or digests
     path = memo.path_of(load_options, working_directory(session.environ), session.roots.state, options)
     found = None if forgetful else memo.read_plain(path, session.environ)
     if found:
@@ -104,6 +103,7 @@ def _question(options: Options) -> Question:
         resolve_paths=not options.no_path_resolution,
         consistency=not options.no_consistency,
         resolve_environment=not options.no_env_resolution,
+        digests="lock" if options.lock_image_digests else "resolve" if options.resolve_image_digests else "",
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from compose import labels
+from compose.engine.images import users_of
 from compose.errors import UsageError
 from compose.record import record
-from runtime.container import list_containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ def run(session: Session, options: Options) -> int:
         f"WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] "
     ):
         return 1
-    used = {one.labels.get(labels.IMAGE) for one in list_containers(session.roots)}
-    done = prune(session.roots, options.all, lambda digest: ["a container"] if digest in used else [], spares)
+    done = prune(session.roots, options.all, lambda digest: users_of(session.roots, digest), spares)
     if done.lines:
         session.write("Deleted Images:\n" + "".join(f"{line.lower()}\n" for line in done.lines) + "\n")
     session.write(f"Total reclaimed space: {size_text(done.size)}\n")

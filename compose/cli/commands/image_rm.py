@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from compose import labels
+from compose.engine.images import users_of
 from compose.record import record
-from runtime.container import list_containers
 from runtime.errors import RuntimeFault
 from runtime.images import store
 
@@ -21,7 +20,7 @@ class Options:
 
 def run(session: Session, options: Options) -> int:
     def in_use(digest: str) -> list[str]:
-        return [one.name for one in list_containers(session.roots) if one.labels.get(labels.IMAGE) == digest]
+        return users_of(session.roots, digest)
 
     failed: list[RuntimeFault] = []
     for reference in options.references:

@@ -255,6 +255,19 @@ def test_explain_shows_a_reset(here: Here) -> None:
     assert [line.split()[-4:] for line in lines[2:3]] == [["!reset", "(removed", "by", "!reset)"]]
 
 
-def test_digests_wait_for_registries(here: Here) -> None:
+def test_digests_need_a_registry(here: Here) -> None:
+    (here.directory / "compose.yaml").write_text("services: {web: {image: '127.0.0.1:9/x/y:1'}}\n")
     here.ask("config", "--lock-image-digests", code=1)
-    assert "cannot find the digests of images" in here.err
+    assert "cannot find the digest of 127.0.0.1:9/x/y:1" in here.err
+
+
+def test_digests_of_a_registry(here: Here) -> None:
+    from tests.runtime.images.registry.fake import registry
+
+    with registry() as server:
+        digest = server.add_image(b"", tag="1")["digest"]
+        text = f"services: {{web: {{image: '{server.host}/x/y:1'}}, built: {{build: .}}}}\n"
+        (here.directory / "compose.yaml").write_text(text)
+        locked = here.ask("config", "--lock-image-digests")
+        assert locked == f"services:\n  web:\n    image: {server.host}/x/y:1@{digest}\n"
+        assert f"image: {server.host}/x/y:1@{digest}\n" in here.ask("config", "--resolve-image-digests")
