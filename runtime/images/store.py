@@ -106,6 +106,12 @@ def _resolve_slowly(roots: Roots, text: str) -> Image:
     if found is not None:
         return found
     reference = parse(text)
+    if reference.repository in ("busybox", "pycompose/busybox"):
+        from runtime.images import busybox
+
+        own = busybox.find(roots) if reference.full in busybox.FULL_NAMES else None
+        if own is not None:
+            return replace(own, reference=reference.familiar)
     if reference.digest:
         found = _by_id(roots, reference.digest)
         if found is not None:
@@ -136,6 +142,8 @@ def _hint(roots: Roots, repository: str) -> str:
     names = [image.reference for image in list_images(roots) if image.reference]
     near = get_close_matches(repository, names, 3, 0.5) or names[:5]
     have = f"; the store has {', '.join(near)}" if near else ""
+    if repository == "busybox":
+        have = f"; with a static busybox on this machine (apt-get install busybox-static) it is built in{have}"
     return (
         f"`pycompose import ROOTFS.tar {repository}` makes it from a root file system, `pycompose load -i FILE` takes "
         f"an archive of docker save, and `image: host` needs nothing{have}"

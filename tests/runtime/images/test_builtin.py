@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import Conflict, RuntimeFault
-from runtime.images import builtin, skeleton, store
+from runtime.errors import Conflict, NotFound, RuntimeFault
+from runtime.images import builtin, busybox, skeleton, store
 from runtime.paths import Bundle, Roots
+from tests.runtime.images.conftest import make_tar, member
+from tests.support.rootfs import busybox_is_static
 
 pytestmark = pytest.mark.root
 
@@ -188,3 +190,29 @@ def test_a_python_that_needs_its_library_path(roots: Roots, tmp_path: Path, monk
     monkeypatch.setattr(skeleton, "_runs_alone", lambda _program: False)
     out = run_inside(roots, tmp_path, 'head -c 9 $(command -v python3); echo; python3 -c "print(6 * 7)"', "33:33")
     assert out.splitlines() == ["#!/bin/sh", "42"]
+
+
+@pytest.mark.skipif(not busybox_is_static(), reason="needs a static busybox: apt-get install busybox-static")
+def test_busybox_is_made_when_it_is_asked_for(roots: Roots, tmp_path: Path) -> None:
+    image = store.resolve(roots, "busybox")
+    assert store.resolve(roots, "busybox:latest").digest == image.digest
+    assert [one.reference for one in store.list_images(roots)] == ["pycompose/busybox:latest"]
+    place = f"{store.store_dir(roots)}/{image.snapshots[0]}/diff"
+    assert os.readlink(f"{place}/bin/sh") == "busybox"
+    assert subprocess.run(["chroot", place, "/bin/sh", "-c", "id -un"], capture_output=True).stdout == b"root\n"
+    with pytest.raises(NotFound):
+        store.resolve(roots, "busybox:1.36")
+
+
+@pytest.mark.skipif(not busybox_is_static(), reason="needs a static busybox: apt-get install busybox-static")
+def test_a_busybox_of_ones_own_goes_first(roots: Roots, tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(make_tar(member("a")))
+    own = store.import_rootfs(roots, str(tmp_path / "x.tar"), "busybox")
+    assert store.resolve(roots, "busybox").digest == own.digest
+
+
+def test_without_a_static_busybox_the_hint_says_so(roots: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(busybox, "_PLACES", ("/bin/ls",))
+    with pytest.raises(NotFound) as caught:
+        store.resolve(roots, "busybox")
+    assert "busybox-static" in caught.value.hint
