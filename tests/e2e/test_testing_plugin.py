@@ -228,3 +228,22 @@ def test_xdist(suite: Pytester, machine: Machine, mode: str, stacks: int) -> Non
     assert len({path.read_text() for path in (suite.path / "names").iterdir()}) == stacks
     assert not os.path.exists(f"{machine.run}/testing")
     eventually(lambda: not names_in(Path(machine.state, "containers")) and not names_in(Path(machine.state, "leases")))
+
+
+@pytest.mark.parametrize("mode", ["per-worker", "shared"])
+def test_a_killed_worker_leaves_nothing(suite: Pytester, machine: Machine, mode: str) -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    suite.makepyfile(
+        """
+        import os, pytest
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_it(compose, n):
+            assert compose["web"].exec("echo ok").stdout == "ok\\n"
+            if n == 1:
+                os.kill(os.getpid(), 9)
+        """
+    )
+    result = run(suite, "-n", "2", f"--compose-xdist={mode}")
+    result.assert_outcomes(passed=3, failed=1)
+    eventually(lambda: not names_in(Path(machine.state, "containers")) and not names_in(Path(machine.state, "leases")))
