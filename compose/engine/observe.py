@@ -129,8 +129,11 @@ def _endpoint(row: Endpoint) -> ObservedEndpoint:
 def _endpoints(store: Store | None) -> dict[str, tuple[Endpoint, ...]]:
     found: dict[str, tuple[Endpoint, ...]] = {}
     if store is not None:
+        rows = store.endpoints()
         known = {row.name: row for row in store.networks()}
-        for endpoint in store.endpoints():
+        for endpoint in rows:
+            if endpoint.network not in known:
+                continue  # another project's, removed between the two looks
             row = endpoint.public(known[endpoint.network])
             found[row.container] = (*found.get(row.container, ()), row)
     return found
