@@ -273,8 +273,10 @@ def routes(socket: Netlink, table: int = 0, family: Family = V4) -> list[Route]:
     """The routes of a family, of every table or of one."""
     found = []
     for _kind, body in socket.dump(message(GETROUTE, 0, pack("=BBBBBBBBI", family.inet, 0, 0, 0, 0, 0, 0, 0, 0))):
-        _family, length, _src, _tos, small, _protocol, scope, kind, flags = unpack_from("=BBBBBBBBI", body)
+        inet, length, _src, _tos, small, _protocol, scope, kind, flags = unpack_from("=BBBBBBBBI", body)
         if flags & 0x200:  # RTM_F_CLONED: a cached route, not one of the table
+            continue
+        if inet != family.inet:  # a kernel without IPv6 answers with all that it has
             continue
         parts = attributes(body, 12)
         number_ = number(parts.get(15), small)
