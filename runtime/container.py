@@ -428,12 +428,17 @@ def sweep_staging(roots: Roots) -> bool:
     return found
 
 
+def has_trash(roots: Roots) -> bool:
+    """Whether a command that was killed left what it had removed."""
+    try:
+        return bool(os.listdir(trash_dir(roots)))
+    except FileNotFoundError:
+        return False
+
+
 def empty_trash(roots: Roots) -> None:
     """Delete what was removed, in a process of its own at the lowest priority; returns at once."""
-    try:
-        if not os.listdir(trash_dir(roots)):
-            return
-    except FileNotFoundError:
+    if not has_trash(roots):
         return
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
     script = 'cd "$1" && exec nice -n 19 rm -rf -- ./*'

@@ -127,7 +127,7 @@ class LocalEngine:
     @told
     def settle(self, project: str) -> None:
         self._forget_helper(project)
-        self.removed |= containers.sweep_staging(self.roots)
+        self.removed |= containers.sweep_staging(self.roots) or containers.has_trash(self.roots)
         _remove_empty(f"{self.roots.run}/projects")
         if _has_half_made(f"{self.roots.state}/volumes"):
             from runtime import volumes

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from compose.plan.actions import ACTIONS
+from tests.e2e import test_hooks, test_providers
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import Project, eventually, execute
+from tests.support.cli import Machine, Project, eventually, execute
 
 pytestmark = pytest.mark.root
 
@@ -119,7 +120,18 @@ CASES = [(name, action) for name, (_scenario, actions) in SCENARIOS.items() for 
 
 
 def test_every_action_has_a_case() -> None:
-    assert {action for _name, action in CASES} == {action.__name__ for action in ACTIONS}
+    images = {"BuildImage", "PullImage", "PushImage", "RemoveImage"}  # test_build.py, test_images.py, and below
+    elsewhere = {*test_hooks.KILLED, *test_providers.KILLED, *images}
+    assert {action for _name, action in CASES} | elsewhere == {action.__name__ for action in ACTIONS}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_kill_at_the_removal_of_an_image(other_machine: Machine, project: MakeProject, when: str) -> None:
+    app = project("services: {a: {image: IMAGE, command: 'true'}}", on=other_machine)
+    app.up()
+    assert killed(app, ("down", "--rmi", "all"), f"{when}:RemoveImage")
+    app.run("down", "--rmi", "all")
+    assert app.run("image", "ls", "-q").lines == []
 
 
 def killed(app: Project, words: tuple[str, ...], where: str) -> bool:

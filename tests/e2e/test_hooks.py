@@ -158,6 +158,33 @@ def test_an_attached_up_shows_what_they_write(app: Project) -> None:
     assert "a-1 ->  | stopping now" in out.decode(), (out, err)
 
 
+KILLED = ("PreStart", "PostStart", "PreStop")
+
+
+@pytest.mark.parametrize("action", KILLED)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_next_command_finishes_what_a_killed_one_began(project: MakeProject, action: str, when: str) -> None:
+    app = project(FILE + "    pre_start:\n      - command: sh -c 'echo first >> /out/log'\n")
+    (app.dir / "out").mkdir()
+    (app.dir / "out").chmod(0o777)
+    if action == "PreStop":
+        app.up()
+        log_of(app)
+    words = ("stop",) if action == "PreStop" else ("up", "-d")
+    app.run(*words, code=-signal.SIGKILL, env={"PYCOMPOSE_CRASH_AT": f"{when}:{action}"})
+    app.run(*words)
+    seen = log_of(app)
+    if action == "PreStop":
+        assert seen == ["stopping", *(["stopping"] if when == "after" else []), "term"]
+        assert app.names() == []
+        return
+    again = action == "PreStart" and when == "after"  # it cannot be known that it had ended well
+    assert seen == ["first", *(["first"] if again else []), "started"]
+    assert app.names() == ["a-1"]
+    assert len(app.rows()) == 1
+    assert app.steps() == []
+
+
 INIT = """
 services:
   web:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,27 @@ def test_a_failed_or_missing_plug_in_is_named(app: Project, cloud: Cloud) -> Non
     app.edit("testcloud", "nowhere-to-be-found")
     assert "cannot find the provider 'nowhere-to-be-found'" in app.up(code=1).stderr
     app.edit("nowhere-to-be-found", "testcloud")
+
+
+KILLED = ("StartProvider", "StopProvider", "RemoveProvider")
+
+
+@pytest.mark.parametrize("action", KILLED)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_next_command_finishes_what_a_killed_one_began(app: Project, cloud: Cloud, action: str, when: str) -> None:
+    cloud.says(("setenv", "URL=x"))
+    (cloud.dir / "metadata").write_text(json.dumps({"stop": {"parameters": []}}))
+    words = {"StartProvider": ("up", "-d"), "StopProvider": ("stop",), "RemoveProvider": ("down",)}[action]
+    if action != "StartProvider":
+        app.up()
+    app.run(*words, code=-signal.SIGKILL, env={"PYCOMPOSE_CRASH_AT": f"{when}:{action}"})
+    app.run(*words)
+    assert f" {words[0]} " in cloud.calls()[-1]
+    assert app.names() == (["other-1", "web-1"] if action == "StartProvider" else [])
+    if action == "StartProvider":
+        assert app.sh("web", "echo $DB_URL") == "x"
+    if action == "RemoveProvider":
+        assert not Path(app.machine.state, "projects", app.name, "providers.json").exists()
 
 
 def test_it_may_ask_for_the_services_configuration(app: Project, cloud: Cloud) -> None:
