@@ -234,6 +234,7 @@ class Builder:
         piece = None if stage.fresh else self.cache.find(key) or self._import(stage, key, linked)
         if piece is None:
             return False
+        key = piece.key or key
         self.used[key] = piece
         number = self._number()
         self.reporter.emit(StepBegan(number, title))
@@ -267,7 +268,7 @@ class Builder:
         """A step that makes a layer: from the cache, or by ``make(place)`` that fills ``place/diff``."""
         if self.reuse(stage, key, title, linked):
             if alias:
-                self.cache.alias(alias, stage.state.pieces[-1])
+                self.cache.alias(alias, stage.state.pieces[-1], key)
             return
         self._expect_commands(stage)
         number = self._number()
@@ -284,7 +285,7 @@ class Builder:
             self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=text))
             raise
         if alias:
-            self.cache.alias(alias, piece)
+            self.cache.alias(alias, piece, key)
         self.used[key] = piece
         stage.state.add(piece, key, linked)
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))

@@ -28,7 +28,7 @@ VERSION = 1
 class Piece:
     """A layer in the store. ``name``: below the store; ``path``: its files; ``diff_id`` is empty until it is needed.
 
-    ``created``: when the step ran (RFC 3339).
+    ``created``: when the step ran (RFC 3339). ``key``: of the record that this one is a short way to, else empty.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Piece:
     created: str = ""
     size: int = 0
     diff_id: str = ""
+    key: str = ""
 
 
 def key_of(value: Any) -> str:
@@ -91,9 +92,9 @@ class Cache:
         os.rename(place, f"{self.store}/{name}")
         return Piece(name, f"{self.store}/{name}/diff", now(), size)
 
-    def alias(self, key: str, piece: Piece) -> None:
-        """Let another key mean the same layer."""
-        plain = {"version": VERSION, "name": piece.name, "created": piece.created, "size": piece.size}
+    def alias(self, key: str, piece: Piece, means: str = "") -> None:
+        """Let another key mean the same layer, and the same ``means`` for the keys of the steps after it."""
+        plain = {"version": VERSION, "name": piece.name, "created": piece.created, "size": piece.size, "key": means}
         write_small(f"{self.directory}/{key}.json", plain)
 
     def diff_id(self, piece: Piece) -> str:

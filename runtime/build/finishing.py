@@ -90,7 +90,7 @@ def _image(state: StageState, data: bytes, plain: dict[str, Any], diff_ids: list
         layers=tuple(diff_ids),
         config=plain["config"],
         created=plain["created"],
-        size=sum(piece.size for piece in state.pieces),
+        size=state.base_size + sum(piece.size for piece in state.pieces),
         architecture=plain["architecture"],
         os=plain["os"],
         snapshots=tuple(piece.name for piece in state.pieces),

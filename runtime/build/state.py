@@ -24,7 +24,8 @@ class StageState:
     """``pieces``: layers, lowest first. ``key``: what all of them were made from. ``args``: those in scope, in order of
     declaration, None without value. ``scope``: values of variables, the later of ENV and ARG winning.
 
-    ``own_cmd``: whether CMD was said in this stage. ``binds``: of the built-in image.
+    ``own_cmd``: whether CMD was said in this stage. ``binds``: of the built-in image. ``base_size``: bytes of the layers that
+    were there before the first step.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class StageState:
         self.scope: dict[str, str] = {}
         self.own_cmd = False
         self.author = ""
+        self.base_size = 0
         self.binds: tuple[tuple[str, str], ...] = ()
         self.platform = ""
 
@@ -91,6 +93,7 @@ def state_from_image(image: Image, config: dict[str, Any], store: str) -> StageS
     state = StageState()
     state.config = settings.finish(dict(config.get("config") or image.config))
     state.binds = image.binds
+    state.base_size = image.size
     state.author = config.get("author") or ""
     state.history = [dict(row) for row in config.get("history") or []]
     for name, diff in zip(image.snapshots, image.layers, strict=False):

@@ -136,6 +136,24 @@ def test_a_stage_that_ran_again_with_the_same_files_leaves_copies_of_it_cached(w
     assert cached(workshop, args={"X": "2"}) == "mcc"
 
 
+def test_a_copy_found_by_its_stage_leaves_what_follows_cached(workshop: Workshop, tmp_path: Path) -> None:
+    text = "FROM base:1 AS a\nRUN echo x > /f\nFROM base:1\nCOPY --from=a /f /f\nWORKDIR /w\nRUN cat /f\n"
+    (workshop.directory / "c/Dockerfile").write_text(text)
+    first = workshop.build(workshop.directory / "c")[0]
+    assert cached(workshop) == "cccc"
+    words = (f"type=local,dest={tmp_path}/cache",)
+    assert workshop.build(workshop.directory / "c", cache_to=words)[0].digest == first.digest
+    (tmp_path / "elsewhere").mkdir()
+    other = Workshop(tmp_path / "elsewhere")
+    _image, events = other.build(workshop.directory / "c", cache_from=(f"type=local,src={tmp_path}/cache",))
+    assert all(hit for _title, hit in other.steps(events))
+
+
+def test_the_size_of_an_image_counts_its_base(workshop: Workshop) -> None:
+    image = workshop.build(workshop.directory / "c")[0]
+    assert image.size == workshop.base.size + len("a\n") + len("1\n") + len("second\n")
+
+
 def test_a_linked_copy_does_not_depend_on_what_is_below(workshop: Workshop) -> None:
     (workshop.directory / "c/Dockerfile").write_text(
         "FROM base:1\nARG X=1\nRUN echo $X\nCOPY --link a.txt /l/\nRUN true\n"
