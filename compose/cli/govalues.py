@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class Map(dict):  # type: ignore[type-arg]  # no typing here: the hot path
+    """What is a map in Go, not a struct: printed with its keys, sorted."""
+
+
 def go_json(value: Any) -> str:
     """JSON as Go's encoding/json writes it: no spaces, and <, >, & escaped."""
     text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
@@ -36,6 +40,8 @@ def printed(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return f"[{' '.join(printed(one) for one in value)}]"
+    if isinstance(value, Map):
+        return f"map[{' '.join(f'{key}:{printed(value[key])}' for key in sorted(value))}]"
     if isinstance(value, dict):
         return f"{{{' '.join(printed(one) for one in value.values() if not callable(one))}}}"
     return str(value)

@@ -6,6 +6,7 @@ without one come from the environment; secrets and ssh agents are looked up here
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from compose.engine.build_network import BuildSurroundings
@@ -152,6 +153,9 @@ def _opener(roots: Roots) -> Callable[[], Store]:
     return store
 
 
+_NUMBERS = itertools.count(1)  # of the steps of all builds in this process: several run side by side
+
+
 class _Telling:
     """The builder's events as lines like BuildKit's plain progress: ``#3 [2/5] RUN make``, ``#3 0.12 text``."""
 
@@ -161,6 +165,7 @@ class _Telling:
         self._quiet = quiet
         self._image = image
         self._titles: dict[int, str] = {}
+        self._shown: dict[int, int] = {}  # the build's own number of a step -> the one among all
 
     def emit(self, event: BuildEvent) -> None:
         if isinstance(event, Warned):
@@ -168,23 +173,27 @@ class _Telling:
         elif not self._quiet:
             if isinstance(event, StepBegan):
                 self._titles[event.number] = event.title
+                self._shown[event.number] = next(_NUMBERS)
             part = self._titles.get(event.number, "")
             done = isinstance(event, StepEnded)
-            self._reporter.emit(BuildOutput(self._name, lines_of(event, self._name), self._image, part, done))
+            self._reporter.emit(BuildOutput(self._name, self._lines(event), self._image, part, done))
+
+    def _lines(self, event: StepBegan | StepOutput | StepEnded) -> str:
+        return lines_of(event, self._name, self._shown.get(event.number, event.number))
 
 
-def lines_of(event: StepBegan | StepOutput | StepEnded, name: str) -> str:
+def lines_of(event: StepBegan | StepOutput | StepEnded, name: str, number: int) -> str:
     """An event as the lines that show it; ``name`` stands before the step's place: ``[web 2/5]``."""
     match event:
-        case StepBegan(number=number, title=title):
+        case StepBegan(title=title):
             return f"#{number} [{name} {title.removeprefix('[')}"
-        case StepOutput(number=number, text=text):
+        case StepOutput(text=text):
             return "\n".join(f"#{number} {line}" for line in text.split("\n"))
-        case StepEnded(number=number, cached=True):
+        case StepEnded(cached=True):
             return f"#{number} CACHED"
-        case StepEnded(number=number, error=error) if error:
+        case StepEnded(error=error) if error:
             return f"#{number} ERROR: {error}"
-        case StepEnded(number=number, seconds=seconds):
+        case StepEnded(seconds=seconds):
             return f"#{number} DONE {seconds:.1f}s"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -100,6 +101,8 @@ secrets:
     shown = json.loads(app.run("image", "inspect", "extra:1").stdout)[0]
     assert shown["Config"]["Labels"] == {"l": "9"}
     assert json.loads(app.run("image", "inspect", "named:7").stdout)[0]["Id"] == shown["Id"]
+    words = '{{.Id}} {{.Config.User}} {{.Config.Shell}} {{.Config.ExposedPorts}} {{index .Config.Labels "nothing"}}'
+    assert app.run("image", "inspect", "-f", words, "named:7").lines == [f"{shown['Id']}  [] map[] "]
     app.down("-v")
 
 
@@ -132,6 +135,15 @@ services:
     assert quiet.stderr == ""
     app.edit("service:base", "service:leaf")
     assert "circle" in app.run("build", code=1).stderr
+
+
+def test_builds_side_by_side_number_their_steps_together(project: MakeProject) -> None:
+    app = project(f"services:\n  one:\n    build: .\n    {SLEEP}\n  two:\n    build: two\n    {SLEEP}\n")
+    tree(app, Dockerfile="FROM IMAGE\nRUN sleep 0.2\nRUN true\n")
+    tree(app, two__Dockerfile="FROM IMAGE\nRUN sleep 0.2; true\nRUN :\n")
+    shown = app.run("up", "-d").stderr
+    numbers = re.findall(r"^#(\d+) \[", shown, re.MULTILINE)
+    assert sorted(numbers) == ["1", "2", "3", "4"], shown
 
 
 def test_a_failing_run_shows_its_output_and_its_line(project: MakeProject) -> None:

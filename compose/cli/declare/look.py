@@ -181,7 +181,10 @@ def image_rm(
     """Remove images."""
 
 
-def image_inspect(references: Annotated[list[str], arg("IMAGE...", "Which.")]) -> None:
+def image_inspect(
+    references: Annotated[list[str], arg("IMAGE...", "Which.")],
+    format: Annotated[str, opt("--format", "-f", metavar="FORMAT", help="json, or a Go template for each.")] = "",
+) -> None:
     """Show images in full."""
 
 
