@@ -24,8 +24,8 @@ class StageState:
     """``pieces``: layers, lowest first. ``key``: what all of them were made from. ``args``: those in scope, in order of
     declaration, None without value. ``scope``: values of variables, the later of ENV and ARG winning.
 
-    ``own_cmd``: whether CMD was said in this stage. ``binds``: of the built-in image. ``base_size``: bytes of the layers that
-    were there before the first step.
+    ``own_cmd``: whether CMD was said in this stage. ``binds``: of the built-in image. ``base_size``: bytes of the
+    layers that were there before the first step.
     """
 
     def __init__(self) -> None:

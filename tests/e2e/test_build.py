@@ -102,7 +102,7 @@ secrets:
     assert shown["Config"]["Labels"] == {"l": "9"}
     assert json.loads(app.run("image", "inspect", "named:7").stdout)[0]["Id"] == shown["Id"]
     words = '{{.Id}} {{.Config.User}} {{.Config.Shell}} {{.Config.ExposedPorts}} {{index .Config.Labels "nothing"}}'
-    assert app.run("image", "inspect", "-f", words, "named:7").lines == [f"{shown['Id']}  [] map[] "]
+    assert app.run("image", "inspect", "-f", words, "named:7").lines == [f"{shown['Id']}  [] map[]"]
     app.down("-v")
 
 
