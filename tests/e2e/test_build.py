@@ -101,7 +101,7 @@ secrets:
     shown = json.loads(app.run("image", "inspect", "extra:1").stdout)[0]
     assert shown["Config"]["Labels"] == {"l": "9"}
     assert json.loads(app.run("image", "inspect", "named:7").stdout)[0]["Id"] == shown["Id"]
-    words = '{{.Id}} {{.Config.User}} {{.Config.Shell}} {{.Config.ExposedPorts}} {{index .Config.Labels "nothing"}}'
+    words = "{{.Id}} {{.Config.User}} {{.Config.Shell}} {{.Config.ExposedPorts}}"
     assert app.run("image", "inspect", "-f", words, "named:7").lines == [f"{shown['Id']}  [] map[]"]
     app.down("-v")
 
