@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService
-    from netplan.spec import Endpoint, EndpointSpec, PublishedPort
+    from netplan.spec import Endpoint, EndpointSpec, Network, PublishedPort
     from netplan.store import Store
     from runtime.container import Container
     from runtime.paths import Roots
@@ -98,7 +98,14 @@ class Joiner:
             index=service.networks.index(network),
             aliases=aliases,
             overrides=containers.read_annotations(self.roots, one.id).get("overrides", {}) if oneoff else {},
+            there=self._external(desired, service),
         )
+
+    def _external(self, desired: Desired, service: DesiredService) -> dict[str, Network]:
+        """The service's external networks as they are, if it has to choose among several."""
+        if len(service.networks) < 2 or not any(one.external for one in desired.networks):
+            return {}
+        return {network.name: network for network in networks.list_networks(self.store)}
 
     def _hold(self, ident: str, netns: int, fds: dict[str, int]) -> None:
         """Hand the container's sockets to its shim, DNS sockets at the first network."""

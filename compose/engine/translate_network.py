@@ -5,6 +5,7 @@ from __future__ import annotations
 from compose import labels
 from compose.errors import EngineError
 from compose.model.units import parse_port_range
+from compose.record import EMPTY
 from netplan.spec import EndpointSpec, NetworkSpec, PortMapping, SubnetSpec
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService
+    from netplan.spec import Network
 
 VERSION = "0.1.0"  # of the label; docker compose puts its own there
 RESOLVER = "127.0.0.11"
@@ -65,17 +67,19 @@ def endpoint_spec(
     index: int,
     aliases: bool = True,
     overrides: Mapping[str, Any] | None = None,
+    there: Mapping[str, Network] = EMPTY,
 ) -> EndpointSpec:
     """A container on one of the project's networks. ``index``: its place among the service's networks (ethN).
 
     ``aliases`` false (a one-off): it answers to its own names only. The ports go with the default route.
+    ``there``: networks as they are on the machine, by name; the file says nothing of an external one.
     """
     network = _network(desired, network_key)
     own = attachment(service, network_key)
-    default, default6 = (default_network(desired, service, family) == network_key for family in FAMILIES)
+    default, default6 = (default_network(desired, service, family, there) == network_key for family in FAMILIES)
     config = {**service.config, **({"ports": overrides["ports"]} if overrides and "ports" in overrides else {})}
-    first = default or (default6 and not default_network(desired, service))
-    publishes = first and not network.config.get("internal")
+    first = default or (default6 and not default_network(desired, service, "ipv4", there))
+    publishes = first and not _is_internal(network, there)
     options = {key: text(value) for key, value in (own.get("driver_opts") or {}).items()}
     driver_options = network.config.get("driver_opts") or {}
     interface = own.get("interface_name") or options.get(IFNAME) or f"{driver_options.get(IFPREFIX) or 'eth'}{index}"
@@ -103,7 +107,9 @@ def attachment(service: DesiredService, key: str) -> Mapping[str, Any]:
     return found or {}
 
 
-def default_network(desired: Desired, service: DesiredService, family: str = "ipv4") -> str:
+def default_network(
+    desired: Desired, service: DesiredService, family: str = "ipv4", there: Mapping[str, Network] = EMPTY
+) -> str:
     """The network that carries the default route of a family, or empty if none has it.
 
     Highest gw_priority, then not internal, then both families before one, then by name (Docker's order).
@@ -112,16 +118,22 @@ def default_network(desired: Desired, service: DesiredService, family: str = "ip
     for key in service.networks:
         priority = attachment(service, key).get("gw_priority") or 0
         network = _network(desired, key)
-        has = [name for name in FAMILIES if has_family(network, name)]
+        has = [name for name in FAMILIES if _has_family(network, name, there)]
         if family in has:
-            rows.append((-int(priority), bool(network.config.get("internal")), -len(has), network.name, key))
+            rows.append((-int(priority), _is_internal(network, there), -len(has), network.name, key))
     return min(rows)[4] if rows else ""
 
 
-def has_family(network: DesiredNetwork, family: str) -> bool:
-    """Whether a network has IPv4 or IPv6. Of an external one its file says nothing: it is taken to have both."""
+def _is_internal(network: DesiredNetwork, there: Mapping[str, Network]) -> bool:
+    found = there.get(network.name) if network.external else None
+    return found.internal if found is not None else bool(network.config.get("internal"))
+
+
+def _has_family(network: DesiredNetwork, family: str, there: Mapping[str, Network]) -> bool:
+    """Whether a network has IPv4 or IPv6. An external one that nobody knows is taken to have both."""
     if network.external:
-        return True
+        found = there.get(network.name)
+        return found is None or bool(found.subnet if family == "ipv4" else found.subnet6)
     option = (network.config.get("driver_opts") or {}).get(f"com.docker.network.enable_{family}")
     if option is not None:
         return text(option) in ("true", "1")

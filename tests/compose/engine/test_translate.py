@@ -22,7 +22,7 @@ from compose.errors import EngineError
 from compose.plan.desired import Desired, DesiredFile, DesiredNetwork
 from compose.plan.observed import ObservedImage
 from compose.record import replace
-from netplan.spec import PortMapping, SubnetSpec
+from netplan.spec import Network, PortMapping, SubnetSpec
 from runtime.capabilities import DEFAULT, NAMES
 from runtime.spec import ContainerSpec, Device, File, Health, LogConfig, Mount, Restart, Rlimit, Rootfs, decode, encode
 from tests.support.projects import project, service, volume
@@ -544,3 +544,19 @@ def test_an_unknown_ipam_driver_is_named() -> None:
     desired = project(service("web", networks=("a",)))
     with pytest.raises(EngineError, match="there is no ipam driver vendor"):
         network_spec("p", replace(desired.networks[0], config={"ipam": {"driver": "vendor"}}))
+
+
+def test_an_external_network_is_taken_as_it_is() -> None:
+    """It is internal and has IPv6, of which its file says nothing."""
+    desired = project(service("web", networks=("a", "b"), ports=[{"target": 80}]))
+    outer, own = desired.networks
+    desired = replace(desired, networks=(replace(outer, external=True, config={}), own))
+    inner = Network(
+        *("i", outer.name, "", "bridge", "br-x", 1, "10.0.0.0/24", "10.0.0.1", True, 0, {}, {}, ""),
+        *("fd00::/64", "fd00::1"),
+    )
+    there = {outer.name: inner}
+    a, b = endpoint(desired, "a", there=there), endpoint(desired, "b", there=there)
+    assert (a.default_route, a.default_route6, len(a.ports)) == (False, True, 0)
+    assert (b.default_route, b.default_route6, len(b.ports)) == (True, False, 1)
+    assert endpoint(desired, "a").default_route  # nobody knows it
