@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import Project, eventually
+from tests.support.cli import Machine, Project, eventually
 
 pytestmark = pytest.mark.root
 
@@ -166,6 +166,22 @@ def test_a_receiver_that_goes_away_does_not_harm(project: MakeProject, receivers
     assert b"tick" in peer.recv(65536)
     peer.close()
     again.close()
+
+
+def test_a_new_shim_goes_on_sending(other_machine: Machine, project: MakeProject, receivers: list[Receiver]) -> None:
+    server = udp(receivers)
+    options = json.dumps({"driver": "syslog", "options": {"syslog-address": f"udp://127.0.0.1:{server.port}"}})
+    text = WRITER.replace("echo out; echo err >&2; exec sleep 1000", "while read line; do echo $$line; done < /fifo")
+    text = text.replace('"sh", "-c", "', '"sh", "-c", "mkfifo /fifo; exec 3<>/fifo; ').replace("LOGGING", options)
+    app = project(text, on=other_machine)
+    app.up()
+    app.sh("a", "echo before > /fifo")
+    assert server.datagrams(1)[0].endswith(b": before\n")
+    other_machine.kill_ours()
+    app.up()
+    app.sh("a", "echo after > /fifo")
+    assert server.datagrams(1)[0].endswith(b": after\n")
+    assert app.logs("a") == ["before", "after"]
 
 
 def test_gelf(project: MakeProject, receivers: list[Receiver]) -> None:
