@@ -170,8 +170,8 @@ def load(
     if history:
         history.fold(root)
     order = _judged(root, disabled, broken, report, switches)
-    if not switches.keep:
-        report.judge_unfit(refuse=switches.refuse)
+    if not switches.keep or report.problems:  # all is told at once
+        report.judge_unfit(refuse=switches.refuse or switches.keep)
     report.raise_if_any()
     everything = options.all_resources or not switches.interpolate
     defaults.prune(root, everything=everything)

@@ -50,3 +50,14 @@ def test_what_is_wrong_stops_everything(here: Path) -> None:
     (here / "compose.yaml").write_text("services: {a: {imag: x}}")
     with pytest.raises(SpecError, match="imag"):
         load_desired(LoadOptions(cwd=str(here)), {}, str(here / "state"), refuse=False)
+
+
+def test_both_are_told_at_once(here: Path) -> None:
+    (here / "compose.yaml").write_text(FILE + "    prots: []\n")
+    with pytest.raises(SpecError) as caught:
+        load_desired(LoadOptions(cwd=str(here)), {}, str(here / "state"), refuse=False)
+    assert [problem.path for problem in caught.value.problems] == [
+        "services.a.platform",
+        "services.a.stop_signal",
+        "services.a.prots",
+    ]

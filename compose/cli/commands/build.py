@@ -41,7 +41,7 @@ def run(session: Session, options: Options) -> int:
 
     if options.builder:
         raise UsageError("cannot use --builder: there is one builder, pycompose's own", hint="leave the option out")
-    desired = session.desired(options.services)
+    desired = session.desired(options.services, runs=False)
     names = api.select(desired, options.services, dependencies=options.with_dependencies)
     settings = settings_of(session, options)
     if not names:

@@ -27,7 +27,7 @@ class Options:
 def run(session: Session, options: Options) -> int:
     if options.policy not in ("", "always", "missing"):
         raise UsageError(f"cannot use --policy {options.policy}", hint="choose one of always, missing")
-    desired = session.desired(options.services)
+    desired = session.desired(options.services, runs=False)
     request = PullOptions(
         services=options.services,
         ignore_buildable=options.ignore_buildable,

@@ -21,7 +21,7 @@ class Options:
 
 
 def run(session: Session, options: Options) -> int:
-    desired = session.desired(options.services)
+    desired = session.desired(options.services, runs=False)
     request = PullOptions(
         services=options.services,
         ignore_failures=options.ignore_push_failures,
