@@ -120,7 +120,7 @@ CASES = [(name, action) for name, (_scenario, actions) in SCENARIOS.items() for 
 
 
 def test_every_action_has_a_case() -> None:
-    images = {"BuildImage", "PullImage", "PushImage", "RemoveImage"}  # test_build.py, test_images.py, and below
+    images = {"BuildImage", "PullImage", "PushImage", "RemoveImage"}  # test_crash_images.py, and below
     elsewhere = {*test_hooks.KILLED, *test_providers.KILLED, *images}
     assert {action for _name, action in CASES} | elsewhere == {action.__name__ for action in ACTIONS}
 
