@@ -19,8 +19,9 @@ from compose.plan.actions import (
     UnpauseContainer,
     UpdateContainer,
 )
-from compose.plan.decide import Keep, Make, Replace, Retire, restart_dependents
+from compose.plan.decide import Keep, Make, Replace, Retire
 from compose.plan.halt import halt
+from compose.plan.halting import Halts
 from compose.plan.hooks import SELF, hook_name, post_start, pre_start
 from compose.plan.providers import is_provided
 from compose.plan.select import shared_services, volume_mounts
@@ -61,44 +62,13 @@ class Writer:
         self.decisions = decisions
         self.services = {service.name: service for service in desired.services}
         self.network_names = {network.key: network.name for network in desired.networks}
-        self.before = restart_dependents(desired)
+        self.halts = Halts(builder, desired, intent, decisions)
         self.gate = Gate(builder, desired, intent, decisions.selected)
-        self.halted: dict[str, int] = {}  # container id -> step that took it off its networks
-        self.halts_of: dict[str, list[int]] = {}  # service -> its steps in halted
         self.vacated: dict[str, int] = {}  # container name -> step that removes who has it
         self.freed: list[int] = []  # steps that give back published ports of containers that go
         self.ready = Ready({}, {})
         self.orphans: list[ObservedContainer] = []
         self.hooked: dict[str, int] = {}  # service -> the last step of its pre_start commands
-
-    # stops that must come first
-
-    def halt_first(self, observed: Observed) -> dict[str, list[int]]:
-        """Stop what is restarted, and what is on a network that is made anew: dependents first.
-
-        Returns, for each such network, the steps after which nobody is on it.
-        """
-        emptied: dict[str, list[int]] = {name: [] for name in self.decisions.remade}
-        for name in reversed(self.desired.order):
-            for row in self.decisions.of[name]:
-                for container, reason in _early(row, self.decisions.remade):
-                    self._halt_early(name, container, reason)
-        services = set(self.services)
-        for container in observed.containers:
-            on = [one.network for one in container.endpoints if one.network in emptied]
-            if on and container.id not in self.halted and (container.oneoff or container.service not in services):
-                self._halt_early(container.service, container, f"network {self.decisions.remade[on[0]]} is made anew")
-            for network in on:
-                if container.id in self.halted:
-                    emptied[network].append(self.halted[container.id])
-        return emptied
-
-    def _halt_early(self, service: str, container: ObservedContainer, reason: str) -> None:
-        after = [step for other in self.before.get(service, ()) for step in self.halts_of.get(other, ())]
-        step = halt(self.builder, self.desired.project, container, reason, after=after, timeout=self.intent.timeout)
-        if step:
-            self.halted[container.id] = step
-            self.halts_of.setdefault(service, []).append(step)
 
     def release(self, idents: Iterable[str]) -> None:
         """Give back what containers that are gone still hold on the networks: names, leases, published ports."""
@@ -116,7 +86,7 @@ class Writer:
 
     def remove(self, container: ObservedContainer, reason: str) -> int:
         """Stop, disconnect and remove; remembers that its ports are free afterwards."""
-        halted = self.halted.get(container.id, 0)
+        halted = self.halts.done.get(container.id, 0)
         name, target = short_name(self.desired.project, container), Existing(container.id)
         if not halted:
             halted = halt(self.builder, self.desired.project, container, reason, timeout=self.intent.timeout)
@@ -164,7 +134,7 @@ class Writer:
 
     def _clear(self, container: ObservedContainer, reason: str) -> int:
         name, target = short_name(self.desired.project, container), Existing(container.id)
-        halted = self.halted.get(container.id) or halt(self.builder, self.desired.project, container, reason)
+        halted = self.halts.done.get(container.id) or halt(self.builder, self.desired.project, container, reason)
         return self._vacate(container, RemoveContainer(name, target, False, True), reason, halted)
 
     def _create(
@@ -206,10 +176,10 @@ class Writer:
         return Created(created), created, f"{row.old.id[:6]}, replaced by step {created}"
 
     def _halt_replaced(self, service: DesiredService, row: Replace, last: int, because: str) -> int:
-        if row.old.id in self.halted:
-            return self.halted[row.old.id]
+        if row.old.id in self.halts.done:
+            return self.halts.done[row.old.id]
         gate = [] if self.intent.no_start else self.gate.steps(service)
-        others = [step for other in self.before.get(service.name, ()) for step in self.halts_of.get(other, ())]
+        others = self.halts.of_dependents(service.name)
         return halt(
             self.builder,
             self.desired.project,
@@ -238,7 +208,7 @@ class Writer:
         if row.changes:
             update = UpdateContainer(label, target, service.name, row.changes)
             last = [self.builder.add(update, row.reason, self._before_update(service, row.changes))]
-        if row.restart and container.id in self.halted:
+        if row.restart and container.id in self.halts.done:
             last = self._restart(service, label, row, last)
         elif not self.intent.no_start:
             last = self._raise(service, label, container, "", last)
@@ -259,7 +229,7 @@ class Writer:
         target = Existing(row.container.id)
         if self.intent.no_start:
             return after
-        needed = [*after, self.halted[row.container.id], *self._namespace_steps(service)]
+        needed = [*after, self.halts.done[row.container.id], *self._namespace_steps(service)]
         prepared = self.builder.add(PrepareContainer(label, target), row.restart, needed)
         connects = self._connect(service, label, target, (), (prepared,))
         return [self._start(service, label, target, row.restart, connects or [prepared])]
@@ -269,7 +239,7 @@ class Writer:
     ) -> list[int]:
         """Bring a container that stays to running and connected; the last steps, or none."""
         target = Existing(container.id)
-        halted = self.halted.get(container.id)
+        halted = self.halts.done.get(container.id)
         attached = () if halted else tuple(one.network for one in container.endpoints)
         after = [*after, halted] if halted else list(after)
         if is_live(container) and not halted:
@@ -379,26 +349,6 @@ class Writer:
             connect = Connect(label, Created(created), service.name, key, oneoff.aliases)
             needed = [last, self.ready.networks.get(key, 0), *self.freed]
             last = self.builder.add(connect, f"{key}: declared network", needed)
-
-
-def _early(row: Decision, networks: Mapping[str, str]) -> list[tuple[ObservedContainer, str]]:
-    """What of a decision is stopped before all else, and why."""
-    if isinstance(row, Keep) and row.restart:
-        return [(row.container, row.restart)]
-    found: list[ObservedContainer] = []
-    if isinstance(row, Keep):
-        found = [row.container]  # not running, perhaps still attached
-    elif isinstance(row, Replace):
-        found = [one for one in (row.successor, row.old) if one is not None]
-    elif isinstance(row, Retire):
-        found = [row.container]
-    elif row.instead is not None:
-        found = [row.instead]
-    return [
-        (one, f"network {networks[endpoint.network]} is made anew")
-        for one in found
-        if (endpoint := next((row for row in one.endpoints if row.network in networks), None)) is not None
-    ]
 
 
 def _runs_on(row: Decision) -> bool:

@@ -46,7 +46,7 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent, images: Imag
     for container in decisions.spoiled:
         who = short_name(desired.project, container)
         builder.warn(f"{who} is made anew, without what it wrote beside its volumes: the machine stopped while it ran")
-    emptied = writer.halt_first(observed)
+    emptied = writer.halts.all_first(observed)
     _orphans(writer, desired, observed, intent)
     for container in observed.containers:
         if labels.HOOK in container.labels and container.service in decisions.selected:
