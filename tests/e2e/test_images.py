@@ -235,3 +235,11 @@ services:
     assert "uses it" in one.machine.call("rmi", image).stderr
     one.down()
     assert one.machine.call("rmi", image).code == 0
+
+
+def test_more_layers_than_docker_takes(project: MakeProject, server: Registry, base: bytes) -> None:
+    tars = [make_tar(member(f"file{number}", data=str(number).encode())) for number in range(180)]
+    server.add_image(base, *tars, tag="many", config={"Cmd": ["sleep", "1d"]})
+    one = project(f"services: {{web: {{image: '{server.host}/x/app:many'}}}}")
+    one.up()
+    assert one.sh("web", "cat /file0 /file90 /file179; ls / | grep -c file") == "090179180"

@@ -1,8 +1,8 @@
 """The layers of one image from a registry into the store: several at once, each unpacked while it comes.
 
 Lower layers are begun first. A layer that has to ask those below it (see unpack.py) waits until they are there, so that
-nobody waits for a layer that was not begun. Each is committed when it is whole: a pull that is killed and run again
-fetches only what was missing.
+nobody waits for a layer that was not begun. Each of some size is committed when it is whole: a pull that is killed and
+run again fetches only what was missing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 WORKERS = 3  # layers of one image at a time
 _SLOTS = threading.BoundedSemaphore(4)  # of all images that this process pulls
 _TELL_EVERY = 1 << 20  # bytes
+_WORTH_COMMITTING = 1 << 20  # bytes of content
 _ATTEMPTS = 2  # of a layer whose content was not what it should be
 
 
@@ -111,7 +112,8 @@ class Layers:
             except DigestMismatch:
                 if attempt == _ATTEMPTS:
                     raise
-        return self._staging.commit_layer(layer)
+        # a small one waits for the image's own commit: writing out the file system for it would cost more than it
+        return self._staging.commit_layer(layer) if layer.size >= _WORTH_COMMITTING else layer
 
     def _unpack(self, number: int, name: str, claim: Claim) -> Layer:
         descriptor = self._descriptors[number]

@@ -30,7 +30,7 @@ TOP = make_tar(
     member("etc", DIRECTORY),
     member("etc/name", data=b"top"),
     member("bin", DIRECTORY),
-    member("bin/tool", data=os.urandom(300_000)),
+    member("bin/tool", data=os.urandom(1_200_000)),
 )
 HIDING = make_tar(member("etc/.wh.name"), member("etc/new", data=b"x"))
 
