@@ -306,7 +306,8 @@ def _prepare(database: _sqlite3.Connection, instance: str) -> bool:
         return False
     database.execute("BEGIN IMMEDIATE")
     try:
-        if fresh := _stamp(database) != stamp:
+        if fresh := (before := _stamp(database)) != stamp:
+            _refuse_in_use(database, before, stamp)
             for table in ("published", "endpoint", "known", "network", "meta"):
                 database.execute(f"DROP TABLE IF EXISTS {table}")
             for statement in _SCHEMA.split(";\n"):
@@ -320,6 +321,17 @@ def _prepare(database: _sqlite3.Connection, instance: str) -> bool:
         raise
     database.execute("COMMIT")
     return fresh
+
+
+def _refuse_in_use(database: _sqlite3.Connection, before: str, now: str) -> None:
+    """Another version's tables, of this boot, with containers in them: emptying them would cut those off for good."""
+    if before.partition(" ")[2] != now.partition(" ")[2] or before == now:
+        return
+    if database.execute("SELECT count(*) FROM endpoint").fetchone()[0]:
+        raise NetworkFault(
+            "cannot use the network store: another version of pycompose runs containers",
+            "take them down with that version (pycompose ls, pycompose -p NAME down), or restart the machine",
+        )
 
 
 def _stamp(database: _sqlite3.Connection) -> str:

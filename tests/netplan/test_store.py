@@ -98,6 +98,21 @@ def test_another_boot_empties_it(tmp_path: Path) -> None:
     assert again.networks() == []
 
 
+def test_another_version_s_containers_are_not_cut_off(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), "i")
+    store.add_network(row("n"))
+    store.execute("UPDATE meta SET value = '0' || substr(value, 2) WHERE key = 'stamp'")
+    store.close()
+    used = open_store(str(tmp_path), "i")
+    assert used.fresh and used.networks() == []  # networks alone are made again
+    used.add_network(row("n"))
+    used.add_endpoint(endpoint("c", "n", 7))
+    used.execute("UPDATE meta SET value = '0' || substr(value, 2) WHERE key = 'stamp'")
+    used.close()
+    with pytest.raises(NetworkFault, match="another version of pycompose runs containers"):
+        open_store(str(tmp_path), "i")
+
+
 def test_a_missing_or_broken_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(NetworkFault, match="there is no such store"):
         open_store(str(tmp_path / "none"), "i", create=False)
