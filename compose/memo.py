@@ -43,7 +43,8 @@ def version() -> str:
     here = os.path.dirname(__file__)
     try:
         with os.scandir(f"{here}/spec") as entries:
-            newest = max(entry.stat().st_mtime_ns for entry in entries)
+            times = (entry.stat().st_mtime_ns for entry in entries if entry.name.endswith(".py"))
+            newest = max(times, default=0)
         return f"{os.stat(__file__).st_mtime_ns} {newest}"
     except OSError:
         return ""

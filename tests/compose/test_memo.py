@@ -265,3 +265,13 @@ def test_fifty_services_are_read_back_fast(tmp_path: Path) -> None:
         load_desired(options, {}, state)
         best = min(best, time.perf_counter() - start)
     assert best < 0.003
+
+
+def test_byte_code_that_is_written_meanwhile_changes_no_version() -> None:
+    spec = Path(memo.__file__).parent / "spec"
+    before = memo.version()
+    (spec / "__pycache__").mkdir(exist_ok=True)
+    marker = spec / "__pycache__" / "written-by-a-test.pyc"
+    marker.touch()
+    marker.unlink()
+    assert memo.version() == before
