@@ -16,7 +16,7 @@ from _queue import SimpleQueue
 from compose.errors import ComposeError, EngineError, Interrupted
 from compose.events import Note, StepFinished, StepStarted
 from compose.execute.handlers import Context, perform
-from compose.plan.actions import WaitFor
+from compose.plan.actions import PullImage, PushImage, WaitFor
 from compose.record import record
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from compose.plan.plan import Plan, Step
 
 DEFAULT_WORKERS = 8
+LONG = (PullImage, PushImage)  # may be left at any moment: what they have not finished is nobody's
 # what a container is that was waited for, as docker compose says it
 WAITED = {
     "started": "Started",
@@ -141,6 +142,7 @@ class _Run:
             for earlier in step.after:
                 self._followers.setdefault(earlier, []).append(step.number)
         self._running = 0
+        self._long = 0  # of those running: transfers, which a run that stops does not wait for
         self._waiting = 0
         self._ended = False
         self._left = False
@@ -172,10 +174,15 @@ class _Run:
         self._over.put(None)
 
     def _is_over(self) -> bool:
-        """Nothing runs. Waits are not waited for once the run stops: they may take for ever."""
+        """Nothing runs. Waits and transfers are not waited for once the run stops: they may take for ever."""
         with self._lock:
-            self._ended = self._running == 0 and (self._stopping or self._waiting == 0)
+            self._ended = self._seems_over()
             return self._ended
+
+    def _seems_over(self) -> bool:
+        if self._stopping:
+            return self._running == self._long
+        return self._running == 0 and self._waiting == 0
 
     def _results(self) -> Results:
         for _worker in range(self._started):
@@ -220,6 +227,7 @@ class _Run:
             self._waiting -= 1
         else:
             self._running -= 1
+            self._long -= isinstance(step.action, LONG) and not isinstance(error, _NotBegun)
         if isinstance(error, _NotBegun):
             return []
         if error is not None:
@@ -255,7 +263,7 @@ class _Run:
         with self._lock:
             ready = self._completed(step, error)
             kept = self._schedule(ready, keep)
-            over = self._running == 0 and (self._stopping or self._waiting == 0)
+            over = self._seems_over()
         if over:
             self._over.put(None)
         return kept
@@ -264,6 +272,9 @@ class _Run:
         if self._stopping:  # it was ready and queued, but not begun
             return _NotBegun()
         action = step.action
+        if isinstance(action, LONG):
+            with self._lock:
+                self._long += 1
         self._emit(StepStarted(step.number, action.kind, action.title, action.verb, step.reason))
         began = time.monotonic()
         error: BaseException | None = None

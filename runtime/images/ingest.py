@@ -217,11 +217,32 @@ def sweep(roots: Roots) -> None:
     base = store_dir(roots)
     for name in os.listdir(f"{base}/staging"):
         _sweep_staging(base, name)
+    _sweep_claims(f"{base}/claims")
     for name in os.listdir(f"{base}/trash"):
         try:
             remove_tree(f"{base}/trash/{name}")
         except OSError:  # somebody else empties it too, or something is mounted inside; the next sweep tries again
             continue
+
+
+def _sweep_claims(directory: str) -> None:
+    """Files of claims that nobody holds."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            fd = os.open(f"{directory}/{name}", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(f"{directory}/{name}")
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        finally:
+            os.close(fd)
 
 
 def _sweep_staging(base: str, name: str) -> None:

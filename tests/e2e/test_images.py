@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -243,3 +244,25 @@ def test_more_layers_than_docker_takes(project: MakeProject, server: Registry, b
     one = project(f"services: {{web: {{image: '{server.host}/x/app:many'}}}}")
     one.up()
     assert one.sh("web", "cat /file0 /file90 /file179; ls / | grep -c file") == "090179180"
+
+
+def test_ctrl_c_leaves_a_pull_at_once(project: MakeProject, server: Registry, base: bytes) -> None:
+    one = project(f"services: {{web: {{image: '{app(server, base, 'one')}'}}}}")
+    stuck = threading.Event()
+
+    def stall(handler: Handler) -> bool:
+        if "/blobs/" in handler.path:
+            stuck.set()
+            time.sleep(8)
+        return False
+
+    server.before = stall
+    child = one.start("up", "-d")
+    assert stuck.wait(10)
+    child.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    assert child.wait(5) == 130
+    assert time.monotonic() - began < 3
+    server.before = lambda _handler: False
+    one.up()
+    assert os.listdir(f"{one.machine.state}/images/staging") == []

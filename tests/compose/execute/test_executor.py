@@ -15,9 +15,9 @@ import pytest
 from compose.errors import DependencyFailed, EngineError, Interrupted
 from compose.events import StepFinished, StepStarted
 from compose.execute.executor import Executor
-from compose.plan.actions import Existing, StartContainer, WaitFor
+from compose.plan.actions import Existing, PullImage, StartContainer, WaitFor
 from compose.plan.intent import Intent
-from compose.plan.plan import Plan, PlanBuilder
+from compose.plan.plan import Plan, PlanBuilder, Step
 from compose.plan.reconcile import reconcile
 from tests.support.fake_engine import FakeEngine, Recorder
 from tests.support.projects import project, service
@@ -177,6 +177,28 @@ def test_cancel_lets_running_steps_end_and_begins_none() -> None:
     go.set()
     thread.join(5)
     assert (engine.started, found[0].skipped, found[0].cancelled) == (["a"], (2,), True)
+    with pytest.raises(Interrupted):
+        found[0].check()
+
+
+def test_cancel_leaves_a_transfer_at_once() -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    class Transfers(Calls):
+        def pull_image(self, reference: str, platform: str = "") -> None:
+            inside.set()
+            go.wait(10)
+
+    executor = Executor(Transfers(), Recorder())
+    plan = Plan("p", (Step(1, PullImage("a"), ""), Step(2, PullImage("b"), "", (1,))))
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(executor.run(plan)))
+    thread.start()
+    inside.wait(5)
+    executor.cancel()
+    thread.join(5)
+    assert not thread.is_alive()
+    go.set()
     with pytest.raises(Interrupted):
         found[0].check()
 
