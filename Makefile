@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench install busybox terminals postgresql registries clean
+.PHONY: demo test lint bench bench-watch install busybox terminals postgresql registries clean
 
 install: $(VENV)/.installed
 
@@ -53,6 +53,9 @@ demo: install
 bench: install busybox
 	$(BIN)/python bench/load.py
 	$(BIN)/python bench/run.py $(BENCH)
+
+bench-watch: install busybox
+	$(BIN)/python bench/watch.py $(BENCH)
 
 clean:
 	rm -rf $(VENV)

@@ -11,6 +11,7 @@ import os
 import select
 import time
 
+from compose.errors import UsageError
 from compose.watch.batch import Batch, Sync, batch_of
 from compose.watch.config import APPLY, builds_changed, dockerfiles, stamp_of
 from compose.watch.git import git_directories, is_locked
@@ -80,15 +81,19 @@ class Loop:
         source, before = self.open_source(), self.source
         tracker = Tracker([Filter(rule) for rule in rules.rules], source, self.warn)
         tracker.start()
-        self.dockerfiles = dockerfiles(self.desired) if self.config else {}
-        self.dockerfile_stamps = {path: self.dockerfile_stamps.get(path, stamp_of(path)) for path in self.dockerfiles}
         self.git = git_directories(rule.path for rule in rules.rules)
-        self.protected = frozenset((*self.desired.config_files, *dockerfiles(self.desired)))
-        self._watch_beside(source)
         if before is not None:
             self._adopt(self.tracker, tracker)
             before.close()
         self.rules, self.source, self.tracker = rules, source, tracker
+        self._look_beside(source)
+
+    def _look_beside(self, source: Source) -> None:
+        """What counts beside the rules: Dockerfiles, and files that are not for containers."""
+        self.dockerfiles = dockerfiles(self.desired) if self.config else {}
+        self.dockerfile_stamps = {path: self.dockerfile_stamps.get(path, stamp_of(path)) for path in self.dockerfiles}
+        self.protected = frozenset((*self.desired.config_files, *dockerfiles(self.desired)))
+        self._watch_beside(source)
 
     def _watch_beside(self, source: Source) -> None:
         """Directories of single files: the configuration's, Dockerfiles', ignore files', git's."""
@@ -284,21 +289,24 @@ class Loop:
         return not self.services or service in self.services
 
     def _new_config(self, actions: Actions, began: float) -> None:
-        assert self.config is not None
+        """Load and converge; the trees are looked at again only if the rules are others now."""
+        assert self.config is not None and self.source is not None
         desired = self.config.reload(actions)
         if desired is None:
-            if self.source is not None:
-                self._watch_beside(self.source)
+            self._watch_beside(self.source)  # what it was found to miss
+            return
+        try:
+            rules = rules_of(desired, self.services)
+        except UsageError as error:
+            actions.tell("error", f"{error.text()}\nthe last good configuration goes on", step="config")
             return
         before, self.desired = self.desired, desired
         actions.around.desired = desired
-        try:
-            self.look()
-        except Exception as error:  # noqa: BLE001 -- a rule that makes no sense: the rules from before go on
-            self.desired = actions.around.desired = before
-            actions.tell("error", f"{getattr(error, 'message', error)}\nthe last good configuration goes on")
-            return
         rebuild = tuple(name for name in builds_changed(before, desired) if self._is_ours(name))
         if rebuild and self.config.mode == APPLY:
             actions.perform(Batch(rebuild), began)
         self.config.converge(actions, began)
+        if rules.rules != self.rules.rules:
+            self.look()
+        else:
+            self._look_beside(self.source)

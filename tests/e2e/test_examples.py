@@ -9,12 +9,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.cli import ROOT, Machine, Project, eventually
+from tests.support.watching import Watch
 
 pytestmark = pytest.mark.root
 
@@ -146,3 +148,32 @@ def test_pytest(machine: Machine, tmp_path: Path) -> None:
     )
     assert "5 passed" in ran.stdout, ran.stdout + ran.stderr
     assert re.search(r"t-pytest-.*: up .* reset .* down", ran.stdout)
+
+
+def test_hot_reload_changes_the_page_in_the_browser_without_a_restart(example: Callable[[str], Project]) -> None:
+    app = example("hot-reload")
+    port = app.env["HOT_RELOAD_PORT"] = free_port()
+    watch = Watch(app).ready()
+    watch.wait("sync")
+    browser = subprocess.Popen(
+        [sys.executable, "-u", str(app.dir / "browser.py"), port], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    app.children.append(browser)
+    shown: list[str] = []
+    threading.Thread(target=lambda: shown.extend(line.decode() for line in browser.stdout or ()), daemon=True).start()
+
+    def shows(text: str) -> None:
+        eventually(lambda: any(text in line for line in shown), 10, f"{text!r} in the browser, which shows {shown}")
+
+    shows("Change this line")
+    started = next(line for line in shown if "runs since" in line)
+    app.edit("Change this line", "This line was changed", "site/index.html")
+    shows("This line was changed")
+    app.write("Hello from an edited file\n", "greeting.txt")
+    shows("Hello from an edited file")
+    assert {line for line in shown if "runs since" in line} == {started}  # the same process all the time
+    app.edit("Edit me", "Edited")
+    shows("Edited")
+    app.edit('        """Nothing for each request."""', "        return", "app/serve.py")
+    watch.wait("restart")
+    assert watch.end() == 130
