@@ -309,7 +309,7 @@ def follow(pool: Pool, target: Target, path: str, headers: Mapping[str, str], me
 def redirected(target: Target, path: str, where: str) -> tuple[Target, str, bool]:
     """(server, path, whether it is another host) that a Location means."""
     parts = urlsplit(where)
-    if not parts.netloc:
+    if not parts.netloc and not parts.scheme:
         if not where.startswith("/"):
             where = f"{path.rpartition('/')[0]}/{where}"
         return target, where, False
