@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from compose.errors import SpecError
 from compose.spec.check import suggest
 from compose.spec.merge import merge_services, unique
-from compose.spec.paths import refuse_remote
 from compose.spec.tree import Map, locate
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ class _Scope:
     def _base(self, extends: Map, chain: tuple[tuple[str, str], ...], where: str, file: str) -> Map:
         target, other = extends["service"], extends.get("file")
         if other:
-            refuse_remote(other, where)
-            path = self.loader.resolver(self.directory).path(other)
+            path = self.loader.resolver(self.directory).path(self.loader.inputs.local(other, where))
             return self._from_file(path, target, chain, where)
         services = self.root.get("services")
         if isinstance(services, Map) and target in services:

@@ -9,12 +9,10 @@ from compose.errors import SpecError
 from compose.project import LoadOptions
 from compose.record import record
 from compose.spec import dotenv
-from compose.spec.inputs import Inputs, display_name
-from compose.spec.paths import refuse_remote
+from compose.spec.inputs import CANDIDATES, Inputs, display_name
 from compose.spec.scalars import boolean
 from compose.spec.tree import Report
 
-CANDIDATES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = (
     "compose.override.yml",
     "compose.override.yaml",
@@ -130,9 +128,7 @@ def _find_files(
         listed = variables("COMPOSE_FILE") or ""
         files = tuple(part for part in listed.split(variables("COMPOSE_PATH_SEPARATOR") or ":") if part)
     if files:
-        for path in files:
-            refuse_remote(path)
-        return tuple(path if path == "-" else _absolute(path, cwd) for path in files)
+        return tuple(path if path == "-" else _absolute(inputs.local(path), cwd) for path in files)
     start = _absolute(options.project_directory, cwd) if options.project_directory else cwd
     return _discover(start, inputs, report)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from compose.errors import SpecError
 from compose.spec.inputs import display_name
-from compose.spec.paths import refuse_remote
 from compose.spec.tree import Map, Seq, locate, sweep
 
 if TYPE_CHECKING:
@@ -33,9 +32,7 @@ def apply_include(loader: Loader, layer: Map, directory: str, variables: Variabl
 def _load(loader: Loader, entry: Map, directory: str, variables: Variables, chain: tuple[str, ...], where: str) -> Map:
     """One entry as its own little project: only resources are imported, their paths absolute."""
     outer = loader.resolver(directory)
-    for path in entry["path"]:
-        refuse_remote(path, where)
-    files = tuple(outer.path(path) for path in entry["path"])
+    files = tuple(outer.path(loader.inputs.local(path, where)) for path in entry["path"])
     for path in files:
         if path in chain:
             names = " → ".join(display_name(name, loader.cwd) for name in (*chain, path))

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping
 
 from compose.errors import SpecError
+from compose.spec.paths import is_remote
+
+CANDIDATES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 
 Stamp = tuple[int, int, int, int, int]  # dev, inode, size, mtime_ns, ctime_ns
 
@@ -29,6 +32,18 @@ class Inputs:
         value = self.environ.get(name)
         self.variables[name] = value
         return value
+
+    def local(self, path: str, where: str = "") -> str:
+        """The path itself, or that of the copy of a Compose file from elsewhere, which is asked for at every load.
+
+        Raises SpecError.
+        """
+        if not (is_remote(path) or path.startswith("oci:")):
+            return path
+        from compose.spec.remote import fetch
+
+        self.used_stdin = True  # as little to be remembered: it may change without a trace here
+        return fetch(path, self.environ, CANDIDATES, where)
 
     def everything(self) -> dict[str, str]:
         """The whole process environment; a load that asks for it cannot be remembered."""

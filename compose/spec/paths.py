@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from compose.errors import SpecError
 from compose.spec.tree import Map, Seq
 
 _REMOTE = ("https:", "http:", "git:", "ssh:", "github.com/", "git@")
@@ -15,17 +14,6 @@ _CONTEXT_SCHEMES = ("docker-image:", "oci-layout:", "service:", "target:")
 def is_remote(context: str) -> bool:
     """Whether a build context is fetched from elsewhere."""
     return "://" in context or context.startswith(_REMOTE)
-
-
-def refuse_remote(path: str, where: str = "") -> None:
-    """Raises SpecError for a Compose file that would have to be fetched."""
-    if is_remote(path) or path.startswith("oci:"):
-        kind = "a registry" if path.startswith("oci:") else "a repository"
-        raise SpecError(
-            f"cannot read {path}: Compose files from {kind} are not supported yet",
-            hint="fetch it, and name the local file",
-            where=where,
-        )
 
 
 class Resolver:

@@ -352,7 +352,7 @@ def new_name(stem: str, worker: str = "") -> str:
 
 def find_file(start: str | os.PathLike[str]) -> str:
     """The Compose file of ``start`` or of the nearest directory above it; empty when there is none."""
-    from compose.spec.files import CANDIDATES
+    from compose.spec.inputs import CANDIDATES
 
     here = Path(start).resolve()
     for directory in (here, *here.parents):

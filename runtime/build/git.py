@@ -31,6 +31,21 @@ def split_url(url: str) -> tuple[str, str, str]:
     return repository, reference, directory
 
 
+def commit_of(repository: str, reference: str) -> str:
+    """The commit that a branch or tag is at, HEAD by default; a commit is its own. Raises BuildFault."""
+    if repository.startswith("-") or reference.startswith("-"):
+        raise BuildFault(f"cannot fetch {repository}: a name may not begin with a dash")
+    if len(reference) == 40 and not reference.strip("0123456789abcdef"):
+        return reference
+    wanted = reference or "HEAD"
+    lines = [line.split("\t") for line in _git("/", "ls-remote", repository, wanted, f"{wanted}^{{}}").splitlines()]
+    found = {name: commit for commit, name in lines}
+    for name in (f"refs/tags/{wanted}^{{}}", f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted):
+        if name in found:
+            return found[name]
+    raise BuildFault(f"cannot fetch {repository}: it has no branch or tag {reference}")
+
+
 def fetch(url: str, target: str, *, keep: bool, commit: str = "") -> str:
     """Check a repository out below ``target``; the directory that is meant. ``keep``: leave .git there.
 
@@ -81,5 +96,6 @@ def _git(directory: str, *words: str) -> str:
         raise BuildFault("cannot fetch a git repository: git is not installed", "install git") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise BuildFault(f"cannot fetch with git: {lines[-1] if lines else 'it failed'}")
+        said = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:] or ["it failed"]
+        raise BuildFault(f"cannot fetch with git: {said[0]}")
     return done.stdout

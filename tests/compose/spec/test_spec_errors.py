@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from compose.errors import SpecError
-from compose.spec import load
-
 from .loading import errors, project
 
 CASES = {
@@ -146,17 +143,11 @@ WHOLE = {
         "compose.yaml:2:11: secrets.s: has no file or environment; it needs exactly one"
     ],
     "include: [b.yaml]\nservices: {}": ["compose.yaml:1:11: cannot find the included file b.yaml"],
-    "include: ['https://example.org/a.git']": [
-        "compose.yaml:1:11: cannot read https://example.org/a.git: Compose files from a repository are not supported yet\n"
-        "  fetch it, and name the local file"
+    "include: ['file:///no/such/repository.git']": [
+        "compose.yaml:1:11: cannot read file:///no/such/repository.git: cannot fetch with git: fatal: '/no/such/repository.git' does not appear to be a git repository"
     ],
-    "include: ['oci://example.org/a:1']": [
-        "compose.yaml:1:11: cannot read oci://example.org/a:1: Compose files from a registry are not supported yet\n"
-        "  fetch it, and name the local file"
-    ],
-    "services: {a: {extends: {file: 'git@example.org:a/b.git', service: b}}}": [
-        "compose.yaml:1:25: cannot read git@example.org:a/b.git: Compose files from a repository are not supported yet\n"
-        "  fetch it, and name the local file"
+    "services: {a: {extends: {file: 'oci://127.0.0.1:1/a:1', service: b}}}": [
+        "compose.yaml:1:25: cannot read oci://127.0.0.1:1/a:1: cannot connect to 127.0.0.1:1: connection refused"
     ],
     "name: ${N:?no name}\nservices: {}": [
         "compose.yaml:1:7: name: the variable N is required: no name\n  set N in the environment or in .env"
@@ -267,9 +258,3 @@ def test_what_can_be_read_but_not_run_is_a_warning_of_config(attribute: str, tmp
     [warning] = project(tmp_path, text).warnings
     assert READABLE[attribute] in warning
     assert READABLE[attribute] in errors(tmp_path, text, refuse=True)[0]
-
-
-@pytest.mark.parametrize("file", ["oci://registry/app:1", "https://example.org/repo.git", "git@example.org:a/b.git"])
-def test_files_that_would_have_to_be_fetched(file: str, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="are not supported yet"):
-        load(file, directory=tmp_path, variables={})
