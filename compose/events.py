@@ -23,7 +23,10 @@ class StepStarted:
 
 @record
 class StepFinished:
-    """A plan step ended after ``seconds``; ``error`` is empty when it succeeded; ``detail`` is what is worth saying."""
+    """A plan step ended after ``seconds``; ``error`` is empty when it succeeded.
+
+    ``detail``: what has become of it, if that is another thing than the verb says.
+    """
 
     number: int
     kind: str

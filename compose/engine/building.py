@@ -99,7 +99,13 @@ def build_service(
     """
     request = request_of(desired, service, options, os.environ if environ is None else environ)
     network = _network(desired, service)
-    return build_image(roots, request, service.name, reporter, network=network, quiet=options.quiet, store=store)
+    try:
+        return build_image(roots, request, service.name, reporter, network=network, quiet=options.quiet, store=store)
+    except EngineError as error:  # several services may have a Dockerfile of the same name
+        text = error.message
+        for beginning in ("cannot build ", "cannot build: ", "cannot read "):
+            text = text.removeprefix(beginning)
+        raise EngineError(f"cannot build {service.name}: {text}", hint=error.hint) from error
 
 
 def build_image(

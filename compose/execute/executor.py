@@ -288,7 +288,7 @@ class _Run:
         if error is not None and not getattr(action, "required", True):
             told = f"{action.title} is not required: {error}" if isinstance(action, WaitFor) else str(error)
             self._emit(Note(told, "warning"))
-            error, detail = None, "not required"
+            error, detail = None, "not required" if isinstance(action, WaitFor) else "Failed"
         seconds = time.monotonic() - began
         text = str(error) or type(error).__name__ if error is not None else ""
         self._emit(StepFinished(step.number, action.kind, action.title, action.verb, seconds, text, detail))

@@ -8,7 +8,7 @@ import time
 
 from runtime.build.cache import Cache, key_of
 from runtime.build.context import Digests
-from runtime.build.errors import BuildFault
+from runtime.build.errors import BuildFault, placed
 from runtime.build.files_of import find_context, read_dockerfile
 from runtime.build.finishing import write_image
 from runtime.build.instructions import parse
@@ -20,6 +20,7 @@ from runtime.build.sources import Sources
 from runtime.build.stage import StageBuilder
 from runtime.build.stages import plan_stages
 from runtime.build.state import PROXIES, StageState
+from runtime.errors import RuntimeFault
 from runtime.images.ingest import Staging
 from runtime.tree import remove_tree
 
@@ -200,7 +201,10 @@ class Builder:
             planned = self.plan.stages[index]
             if planned.platform:
                 check_platform(planned.platform)
-            state = self._begin(planned)
+            try:
+                state = self._begin(planned)
+            except RuntimeFault as error:
+                raise placed(error, self.file.name, planned.stage.line, planned.stage.original) from error
             state.complete()
             fresh = self.request.no_cache or planned.title.lower() in {
                 name.lower() for name in self.request.no_cache_stages

@@ -17,6 +17,16 @@ class BuildFault(RuntimeFault):
         self.code = code
 
 
+def placed(error: RuntimeFault, file: str, line: int, original: str) -> BuildFault:
+    """The error with file, line and instruction in front; one that has a line already stays as it is."""
+    if isinstance(error, BuildFault) and error.line:
+        return error
+    words = original.split("\n")[0]
+    shown = words if len(words) <= 80 else words[:77] + "..."
+    text = f"cannot build {file}:{line}: {shown}: cannot {error.message.removeprefix('cannot ')}"
+    return BuildFault(text, error.hint, line, error.code if isinstance(error, BuildFault) else 0)
+
+
 def nearest(word: str, known: list[str]) -> str:
     """``did you mean X?``, or nothing."""
     from difflib import get_close_matches

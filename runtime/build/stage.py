@@ -8,7 +8,7 @@ from runtime.build import settings
 from runtime.build.cache import key_of
 from runtime.build.commands import run_command
 from runtime.build.copying import Copier
-from runtime.build.errors import BuildFault
+from runtime.build.errors import BuildFault, placed
 from runtime.build.files import copy_files, read_file
 from runtime.build.instructions import Instruction, Parser
 from runtime.build.lines import Line
@@ -64,14 +64,7 @@ class StageBuilder:
         return self.state
 
     def _placed(self, error: BuildFault, step: Instruction) -> BuildFault:
-        """The error with file, line and instruction in front."""
-        if error.line:
-            return error
-        words = step.original.split("\n")[0]
-        shown = words if len(words) <= 80 else words[:77] + "..."
-        reason = error.message.removeprefix("cannot ")
-        text = f"cannot build {self.builder.file.name}:{step.line}: {shown}: cannot {reason}"
-        return BuildFault(text, error.hint, step.line, error.code)
+        return placed(error, self.builder.file.name, step.line, step.original)
 
     # -- values
 

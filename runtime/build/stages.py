@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.build.errors import BuildFault, nearest
+from runtime.build.errors import BuildFault, nearest, placed
 from runtime.build.mounts import parse_mount
 from runtime.build.platform import platform_args
 from runtime.build.words import Expander, WordError
@@ -84,7 +84,10 @@ class _Planner:
         base = self._base(name)
         needs = {base.index} if base.kind == "stage" else set()
         for step in stage.steps:
-            needs |= self._sources(step, stage)
+            try:
+                needs |= self._sources(step, stage)
+            except BuildFault as error:
+                raise placed(error, self.file.name, step.line, step.original) from None
         planned = PlannedStage(stage, base, self.expand(stage.platform, scope, stage.line), tuple(sorted(needs)))
         if stage.name:
             self.names[stage.name] = stage.index

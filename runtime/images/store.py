@@ -145,8 +145,8 @@ def _hint(roots: Roots, repository: str) -> str:
     if repository == "busybox":
         have = f"; with a static busybox on this machine (apt-get install busybox-static) it is built in{have}"
     return (
-        f"`pycompose import ROOTFS.tar {repository}` makes it from a root file system, `pycompose load -i FILE` takes "
-        f"an archive of docker save, and `image: host` needs nothing{have}"
+        f"`pycompose image pull {repository}` asks its registry, `pycompose load -i FILE` takes an archive of docker "
+        f"save, `pycompose import ROOTFS.tar {repository}` a root file system; `image: host` needs nothing{have}"
     )
 
 

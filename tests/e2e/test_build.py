@@ -152,12 +152,14 @@ def test_a_failing_run_shows_its_output_and_its_line(project: MakeProject) -> No
     failed = app.run("build", code=1)
     assert "#1 before" in failed.stderr
     assert "ended with code 7" in failed.stderr
-    assert "cannot build Dockerfile:2: RUN echo before && exit 7" in failed.stderr
+    assert "cannot build web: Dockerfile:2: RUN echo before && exit 7" in failed.stderr
     tree(app, Dockerfile="FROM IMAGE\nCPY a b\n")
     wrong = app.run("build", code=1)
     assert "Dockerfile:2: unknown instruction 'CPY'" in wrong.stderr
     assert "did you mean COPY?" in wrong.stderr
-    assert "nobody/none:1" in _refused(app, "FROM nobody/none:1\n")
+    assert "cannot build web: Dockerfile:1: FROM nobody/none:1: cannot pull" in _refused(app, "FROM nobody/none:1\n")
+    text = "FROM IMAGE\nRUN --mount=type=cach,target=/x true\n"
+    assert "cannot build web: Dockerfile:2: RUN --mount=type=cach,target=/x true: cannot mount" in _refused(app, text)
     assert "linux/" in _refused(app, "FROM --platform=linux/riscv64 IMAGE\n")
 
 

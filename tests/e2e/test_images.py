@@ -102,7 +102,9 @@ def test_pull_and_its_flags(project: MakeProject, server: Registry, base: bytes)
     assert "cannot pull" in one.run("pull", code=1).stderr
     one.run("pull", "web")
     assert "x/db:1" in one.run("pull", "--include-deps", "web", code=1).stderr
-    one.run("pull", "--ignore-pull-failures", "--ignore-buildable")
+    partly = one.run("pull", "--ignore-pull-failures", "--ignore-buildable").stderr
+    assert "x/db:1  Failed" in partly
+    assert "x/db:1  Pulled" not in partly
     server.seen.clear()
     one.run("pull", "--policy", "missing", "-q", "web")
     assert not server.seen

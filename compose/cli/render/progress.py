@@ -74,8 +74,7 @@ class Plain:
         self._counter.add(event.kind, event.name, event.verb)
         if event.verb not in WORDS and not event.error:
             return
-        word = "Error" if event.error else event.detail if event.verb == "wait" and event.detail else ""
-        word = word or WORDS[event.verb][1]
+        word = "Error" if event.error else event.detail or WORDS[event.verb][1]
         why = f"  {self._why.get(event.number, '')}" if self._reasons else ""
         took = duration(event.seconds)
         self._write(f" {title(event.kind, event.name)}  {word}  {took}{why}".rstrip())
@@ -122,10 +121,7 @@ class Json:
                 if error:
                     self._write({"id": title(kind, name), "status": "Error", "text": error, **seconds})
                 else:
-                    waited = verb == "wait" and event.detail  # what it has become is the status: "Healthy"
-                    detail = {"text": event.detail} if event.detail and not waited else {}
-                    status = event.detail if waited else WORDS[verb][1]
-                    self._write({"id": title(kind, name), "status": status, **detail, **seconds})
+                    self._write({"id": title(kind, name), "status": event.detail or WORDS[verb][1], **seconds})
 
     def _write(self, value: dict[str, object]) -> None:
         with self._lock:

@@ -74,7 +74,7 @@ class Rows:
             if event.error:
                 row.error, row.done = True, "Error"
             elif event.verb in WORDS and not row.error:
-                row.done = (event.detail if event.verb == "wait" else "") or WORDS[event.verb][1]
+                row.done = event.detail or WORDS[event.verb][1]
             if not row.running:
                 row.parts.clear()
 
