@@ -42,11 +42,13 @@ def open_inside(root: int, path: str, *, strict: bool = False) -> int:
     return m.openat2(root, os.fsencode(path.lstrip("/")) or b".", _PATH, _STRICT if strict else _INSIDE)
 
 
-def ensure_inside(root: int, path: str, *, directory: bool, strict: bool = False, links: int = 0) -> int:
+def ensure_inside(
+    root: int, path: str, *, directory: bool, strict: bool = False, links: int = 0, mode: int = 0o755
+) -> int:
     """As :func:`open_inside`, but what is missing is made: directories, at the end a directory or an empty file.
 
     A dangling link (an image's /etc/resolv.conf into /run is common) is followed below the root, by hand, since the
-    kernel follows only to what exists.
+    kernel follows only to what exists. ``mode``: of a directory that is made at the end.
     """
     try:
         return open_inside(root, path, strict=strict)
@@ -57,22 +59,24 @@ def ensure_inside(root: int, path: str, *, directory: bool, strict: bool = False
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     above = ensure_inside(root, parent, directory=True, strict=strict, links=links) if parent else os.dup(root)
     try:
-        _create(above, os.fsencode(name), directory)
+        _create(above, os.fsencode(name), directory, mode)
         return m.openat2(above, os.fsencode(name), _PATH | os.O_NOFOLLOW, _BENEATH)
     except FileExistsError:
         if strict or links > 20:
             raise
         target = os.readlink(name, dir_fd=above)
         followed = target if target.startswith("/") else f"{parent}/{target}"
-        return ensure_inside(root, followed, directory=directory, links=links + 1)
+        return ensure_inside(root, followed, directory=directory, links=links + 1, mode=mode)
     finally:
         os.close(above)
 
 
-def _create(parent: int, name: bytes, directory: bool) -> None:
+def _create(parent: int, name: bytes, directory: bool, mode: int) -> None:
     """By handle and without following: a dangling link at ``name`` is an error (EEXIST)."""
     if directory:
         os.mkdir(name, 0o755, dir_fd=parent)
+        if mode != 0o755:  # mkdir(2) knows no sticky bit under a umask
+            os.chmod(name, mode, dir_fd=parent)
     else:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
 
@@ -119,7 +123,7 @@ class Tree:
             self._fill_vault(contents, staging)
 
     def _fill_vault(self, contents: list[Content], staging: bytes) -> None:
-        vault = new_filesystem(b"tmpfs", ((b"mode", b"0700"),), m.MOUNT_ATTR_NOSUID | m.MOUNT_ATTR_NOEXEC)
+        vault = new_filesystem(b"tmpfs", ((b"mode", b"0700"),), m.MOUNT_ATTR_NOSUID)
         target = os.open(staging, _PATH | os.O_DIRECTORY)
         self.attach(vault, target)
         os.close(target)
@@ -133,7 +137,8 @@ class Tree:
             os.fchmod(fd, content.mode)
             os.close(fd)
             source = m.open_tree(name, at=vault, recursive=False)
-            m.mount_setattr(source, set_=m.MOUNT_ATTR_RDONLY | _ALL_SAFE, propagation=m.MS_PRIVATE)
+            safe = _ALL_SAFE & ~m.MOUNT_ATTR_NOEXEC if content.mode & 0o111 else _ALL_SAFE  # a script is to be run
+            m.mount_setattr(source, set_=m.MOUNT_ATTR_RDONLY | safe, propagation=m.MS_PRIVATE)
             self.files[content.destination] = source
 
     # In place.
@@ -177,9 +182,12 @@ class Tree:
             self.pts = mount
 
     def _inherit_mode(self, destination: str, options: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """A tmpfs over an existing directory looks like that directory, unless its mode is given."""
+        """A tmpfs over an existing directory looks like that directory, unless its mode is given.
+
+        Without one it is everyone's, as in runc; the directory is made so, for the next start to find.
+        """
         given = {key for key, _value in options}
-        target = ensure_inside(self.root, destination, directory=True)
+        target = ensure_inside(self.root, destination, directory=True, mode=0o1777)
         info = os.fstat(target)
         os.close(target)
         found = (

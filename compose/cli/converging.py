@@ -93,7 +93,7 @@ class Converging:
         try:
             with self._reporting as reporting:
                 outcome = up(self._session.engine, self._desired, self._request, reporting, self._begun)
-                reporting.unchanged = unchanged(outcome)
+                reporting.unchanged = unchanged(outcome, self._desired, self._request)
         except Interrupted as error:
             self.error = None if self._cancelled else error
         except BaseException as error:  # noqa: BLE001 -- raised again in the main thread

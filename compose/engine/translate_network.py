@@ -82,7 +82,8 @@ def endpoint_spec(
     publishes = first and not _is_internal(network, there)
     options = {key: text(value) for key, value in (own.get("driver_opts") or {}).items()}
     driver_options = network.config.get("driver_opts") or {}
-    interface = own.get("interface_name") or options.get(IFNAME) or f"{driver_options.get(IFPREFIX) or 'eth'}{index}"
+    place = sum(not _interface_name(attachment(service, key)) for key in service.networks[:index])
+    interface = _interface_name(own) or f"{driver_options.get(IFPREFIX) or 'eth'}{place}"
     return EndpointSpec(
         network=network.name,
         container=ident,
@@ -98,6 +99,11 @@ def endpoint_spec(
         link_local=tuple(own.get("link_local_ips") or ()),
         options=options,
     )
+
+
+def _interface_name(own: Mapping[str, Any]) -> Any:
+    """What the file calls the interface, or nothing; ethN counts those without a name."""
+    return own.get("interface_name") or (own.get("driver_opts") or {}).get(IFNAME)
 
 
 def attachment(service: DesiredService, key: str) -> Mapping[str, Any]:

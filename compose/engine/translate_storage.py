@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from compose.errors import EngineError
 from compose.model.units import parse_bytes
 from compose.plan.select import volumes_from_reference
@@ -206,7 +208,15 @@ def _file(target: str, row: Mapping[str, Any], source: DesiredFile, read: Callab
             message = f"cannot read {source.kind} {source.key}: {source.file}: {error.strerror}"
             raise EngineError(message) from error
     uid, gid = _number(row, "uid", source), _number(row, "gid", source)
-    return File(_clean(target), content, uid, gid, file_mode(row.get("mode"), 0o444))
+    return File(_clean(target), content, uid, gid, file_mode(row.get("mode"), _own_mode(source)))
+
+
+def _own_mode(source: DesiredFile) -> int:
+    """For all to read, and to run if it is a program on the host: docker compose binds the file itself."""
+    try:
+        return 0o555 if source.file and os.stat(source.file).st_mode & 0o111 else 0o444
+    except OSError:
+        return 0o444
 
 
 def _number(row: Mapping[str, Any], key: str, source: DesiredFile) -> int:

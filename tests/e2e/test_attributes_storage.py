@@ -118,14 +118,17 @@ services:
     command: sleep 1000
     stop_signal: SIGKILL
     user: "1000"
+    tmpfs: [/fresh/one, /home]
     configs:
       - plain
+      - script
       - {source: text, target: /etc/app/text.conf, uid: "1000", gid: "2000", mode: 0440}
     secrets:
       - file
       - {source: env, target: renamed, uid: "1000", mode: 0400}
 configs:
   plain: {file: ./plain.conf}
+  script: {file: ./script.sh}
   text: {content: "value=${COLOUR}\\n"}
 secrets:
   file: {file: ./secret.txt}
@@ -133,6 +136,8 @@ secrets:
 """)
     (app.dir / "plain.conf").write_text("plain")
     (app.dir / "secret.txt").write_text("hidden")
+    (app.dir / "script.sh").write_text("#!/bin/sh\necho ran\n")
+    (app.dir / "script.sh").chmod(0o700)
     app.env |= {"TOKEN": "from env", "COLOUR": "blue"}
     app.up()
     assert app.sh("a", "cat /plain /etc/app/text.conf /run/secrets/file /run/secrets/renamed") == (
@@ -141,6 +146,10 @@ secrets:
     stat = "stat -c '%a %u %g' /plain /etc/app/text.conf /run/secrets/renamed"
     assert app.sh("a", stat).splitlines() == ["444 0 0", "440 1000 2000", "400 1000 0"]
     app.exec("a", "sh", "-c", "echo x > /plain", flags=["-u", "0"], code=1)
+    assert app.sh("a", "/script") == "ran"
+    for _start in range(2):  # a tmpfs on what the image has looks like that, on nothing it is everyone's
+        assert app.sh("a", "touch /fresh/one/x; stat -c %a /fresh/one /home").split() == ["1777", "755"]
+        app.run("restart", "a")
 
 
 # devices of vendors

@@ -261,3 +261,11 @@ def test_commit(project: MakeProject) -> None:
     assert app.row("web")["State"] == app.row("db")["State"] == "running"
     for one in (name, f"{app.name}/second"):
         assert app.machine.call("rmi", one).code == 0
+
+
+def test_the_last_line_of_up_counts_only_what_was_asked_for(project: MakeProject) -> None:
+    sleep = "{image: IMAGE, command: sleep 1000, stop_signal: SIGKILL}"
+    app = project(f"services:\n  one: {sleep}\n  two: {sleep}\n")
+    app.up()
+    assert "2 unchanged" in app.run("up", "-d").stderr
+    assert "1 unchanged" in app.run("up", "-d", "one").stderr

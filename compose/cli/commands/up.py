@@ -8,6 +8,7 @@ from compose.cli.commands.common import check_pull, refuse_pair, scales, show_dr
 from compose.cli.options import is_yes
 from compose.cli.session import Reporting
 from compose.errors import UsageError
+from compose.plan.select import select_services
 from compose.record import record
 
 TYPE_CHECKING = False
@@ -70,7 +71,7 @@ def run(session: Session, options: Options) -> int:
         return attend(session, desired, options, request)
     with Reporting(session, "up", summary=True) as reporting:
         outcome = up(session.engine, desired, request, reporting)
-        reporting.unchanged = unchanged(outcome)
+        reporting.unchanged = unchanged(outcome, desired, request)
     return 0
 
 
@@ -100,11 +101,14 @@ def request_of(session: Session, options: Options, desired: Desired) -> UpOption
     )
 
 
-def unchanged(outcome: Outcome) -> int:
-    """How many of the project's containers the plan did not touch."""
+def unchanged(outcome: Outcome, desired: Desired, request: UpOptions) -> int:
+    """How many containers of the services asked for, and of those they need, the plan did not touch."""
+    asked = select_services(desired, request.services, dependencies=not request.no_deps)
     touched = {step.action.title for step in outcome.plan.steps if step.action.kind == "container"}
     project = outcome.plan.project
-    return sum(labels.without_project(project, one.name) not in touched for one in outcome.containers)
+    return sum(
+        labels.without_project(project, one.name) not in touched for one in outcome.containers if one.service in asked
+    )
 
 
 def _check(options: Options) -> None:
