@@ -268,3 +268,9 @@ def _decode(name: str, value: Any) -> Any:
     if name == "content":
         return value.encode("latin-1")
     return value
+
+
+def changed_files(old: ContainerSpec, new: ContainerSpec) -> tuple[File, ...]:
+    """The files of ``new`` that are mounted already and have another content."""
+    before = {file.destination: file.content for file in old.files}
+    return tuple(file for file in new.files if before.get(file.destination, file.content) != file.content)

@@ -17,16 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runtime.spec import ContainerSpec, File
+    from runtime.spec import File
 
 _PATH = os.O_PATH | os.O_CLOEXEC
 _INSIDE = m.RESOLVE_IN_ROOT | m.RESOLVE_NO_MAGICLINKS
-
-
-def changed_files(old: ContainerSpec, new: ContainerSpec) -> tuple[File, ...]:
-    """The files of ``new`` that are mounted already and have another content."""
-    before = {file.destination: file.content for file in old.files}
-    return tuple(file for file in new.files if before.get(file.destination, file.content) != file.content)
 
 
 def rewrite_files(pid: int, files: Iterable[File]) -> None:

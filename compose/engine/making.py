@@ -21,7 +21,7 @@ from runtime.errors import NotFound, RuntimeFault
 from runtime.images import store as images
 from runtime.paths import Roots, project_run_dir
 from runtime.shim.output import timestamp
-from runtime.update import changed_files
+from runtime.spec import changed_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

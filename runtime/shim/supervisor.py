@@ -22,7 +22,7 @@ from runtime.record import EMPTY, replace
 from runtime.shim import control, keeping, output, probes, restart, stdio
 from runtime.shim.loop import Loop
 from runtime.signals import SIGKILL
-from runtime.spec import ContainerSpec, decode
+from runtime.spec import ContainerSpec, changed_files, decode
 from runtime.state import (
     ALIVE,
     CREATED,
@@ -36,7 +36,7 @@ from runtime.state import (
     state_from_plain,
     write_json,
 )
-from runtime.update import changed_files, rewrite_files
+from runtime.update import rewrite_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

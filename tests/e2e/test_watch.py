@@ -486,3 +486,20 @@ def test_killed_hard_it_converges_when_it_is_run_again(stack: Project, tmp_path:
     watch.end(9)
     watching(stack)
     eventually(lambda: tree(app) == tree(stack.dir / "src"), 15, "the same tree")
+
+
+def test_a_rule_for_one_file(stack: Project) -> None:
+    """Its directory holds others, and editors put new files in its place."""
+    stack.edit("path: ./src, target: /app,", "path: ./src/web.conf, target: /etc/web.conf,")
+    stack.up()
+    (stack.dir / "src/web.conf").write_text("one")
+    watch = watching(stack)
+    inner = inside(stack, "web", "/etc/web.conf")
+    for editor in (vim, jetbrains, vscode):
+        editor(stack.dir / "src/web.conf", editor.__name__)
+        eventually(lambda name=editor.__name__: inner.read_text() == name, 5, editor.__name__)  # type: ignore[misc]
+    (stack.dir / "src/other").write_text("x")
+    watch.quiet()
+    assert len(watch.of("sync")) == 3
+    (stack.dir / "src/web.conf").unlink()
+    eventually(lambda: not inner.exists(), 5, "removed")
