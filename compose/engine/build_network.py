@@ -7,16 +7,15 @@ import threading
 
 from netplan.spec import EndpointSpec, NetworkSpec
 from runtime.build.errors import BuildFault
-from runtime.errors import NotFound
-from runtime.images.store import resolve
 from runtime.linux.identity import start_time
 from runtime.linux.process import CLONE_NEWNET, unshare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from netplan.store import Store
+    from runtime.images.registry.progress import Part
     from runtime.images.store import Image
     from runtime.paths import Roots
 
@@ -28,7 +27,7 @@ class BuildSurroundings:
     """What the builder takes from outside (runtime.build.request.Surroundings).
 
     ``store``: netplan's, opened when it is asked for. ``network``: an existing network to use in place of one of its
-    own. ``pull``: fetches an image by name; None where there is no registry client.
+    own. ``environ``: of the command: credentials, proxies and settings of registries.
     """
 
     def __init__(
@@ -36,27 +35,26 @@ class BuildSurroundings:
         roots: Roots,
         store: Callable[[], Store],
         network: str = "",
-        pull: Callable[[str], Image] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.roots = roots
         self.network = network
         self._store = store
-        self._pull = pull
+        self.environ = os.environ if environ is None else environ
         self._lock = threading.Lock()
         self._netns = -1
         self._container = f"build-{os.urandom(8).hex()}"
         self._own = ""
 
-    def find_image(self, reference: str, pull: bool) -> Image:
-        """From the store, or pulled: when it is missing, or with ``pull`` always. Raises RuntimeFault."""
-        if pull and self._pull is not None:
-            return self._pull(reference)
-        try:
-            return resolve(self.roots, reference)
-        except NotFound:
-            if self._pull is None:
-                raise
-            return self._pull(reference)
+    def pull_image(self, reference: str, tell: Callable[[Part], None]) -> Image:
+        """Bring an image from its registry; what it warns of is told, too. Raises RuntimeFault."""
+        from runtime.images.registry.progress import Part
+        from runtime.images.registry.pull import pull
+
+        result = pull(self.roots, reference, progress=tell, environ=self.environ)
+        for text in result.warnings:
+            tell(Part("", f"warning: {text}", done=True))
+        return result.image
 
     def open_network(self) -> int:
         """A descriptor of the build's network namespace, which all its steps share; processes end with each step."""

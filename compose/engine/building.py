@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from compose.plan.desired import Desired, DesiredService
     from netplan.store import Store
     from runtime.build.request import BuildEvent
-    from runtime.images.store import Image
     from runtime.paths import Roots
 
 SERVICE = "service:"
@@ -97,10 +96,13 @@ def build_service(
 
     ``store``: netplan's, if the caller has it open. Raises EngineError.
     """
-    request = request_of(desired, service, options, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    request = request_of(desired, service, options, environ)
     network = _network(desired, service)
     try:
-        return build_image(roots, request, service.name, reporter, network=network, quiet=options.quiet, store=store)
+        return build_image(
+            roots, request, service.name, reporter, network=network, quiet=options.quiet, store=store, environ=environ
+        )
     except EngineError as error:  # several services may have a Dockerfile of the same name
         text = error.message
         for beginning in ("cannot build ", "cannot build: ", "cannot read "):
@@ -117,11 +119,12 @@ def build_image(
     network: str = "",
     quiet: bool = False,
     store: Callable[[], Store] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> str:
     """Build what a request says; the image id. ``name`` stands before lines of output. Raises EngineError."""
     from runtime.build.builder import Builder
 
-    surroundings = BuildSurroundings(roots, store or _opener(roots), network, puller(roots))
+    surroundings = BuildSurroundings(roots, store or _opener(roots), network, environ)
     telling = _Telling(reporter, name, quiet, request.tags[0] if request.tags else name)
     try:
         return Builder(roots, request, telling, surroundings).run().digest
@@ -129,19 +132,6 @@ def build_image(
         raise EngineError(fault.message, hint=fault.hint) from fault
     except (RuntimeFault, NetworkFault) as fault:
         raise EngineError(fault.message, hint=fault.hint) from fault
-
-
-def puller(roots: Roots) -> Callable[[str], Image]:
-    """What fetches base images from registries; the built-in one is here already."""
-
-    def fetch(reference: str) -> Image:
-        from runtime.images.builtin import is_builtin
-        from runtime.images.registry.pull import pull
-        from runtime.images.store import resolve
-
-        return resolve(roots, reference) if is_builtin(reference) else pull(roots, reference).image
-
-    return fetch
 
 
 def _opener(roots: Roots) -> Callable[[], Store]:
@@ -236,6 +226,7 @@ def request_of(
         pull=options.pull or bool(build.get("pull")),
         cache_from=tuple(build.get("cache_from") or ()),
         cache_to=tuple(build.get("cache_to") or ()),
+        own_images=tuple(desired.service(name).image for name in services_needed(desired, service.name)),
         epoch=_epoch(environ),
     )
 

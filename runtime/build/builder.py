@@ -12,7 +12,7 @@ from runtime.build.errors import BuildFault, placed
 from runtime.build.files_of import find_context, read_dockerfile
 from runtime.build.finishing import write_image
 from runtime.build.instructions import parse
-from runtime.build.output import Output
+from runtime.build.output import Output, PartLines
 from runtime.build.platform import check_platform
 from runtime.build.request import StepBegan, StepEnded, Warned
 from runtime.build.running import Machine, Runner
@@ -28,12 +28,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+    from typing import Any, TypeVar
 
     from runtime.build.cache import Piece
+    from runtime.build.exchange import Exchange
+    from runtime.build.output import Tell
     from runtime.build.request import BuildRequest, Reporter, Surroundings
     from runtime.build.stages import PlannedStage
     from runtime.images.store import Image
     from runtime.paths import Roots
+
+    Result = TypeVar("Result")
 
 _WORKERS = 4
 _BUILT_IN_ARGS = frozenset(
@@ -67,8 +72,7 @@ class Builder:
         self.steps = 0
         self.used: dict[str, Piece] = {}  # what this build took or made, by key
         self.sources = Sources(self)
-        self.imports: list[str] = []  # directories of cache_from
-        self.exports: list[str] = []  # and of cache_to
+        self.exchange: Exchange | None = None  # caches of others, if any are named
         self._lock = threading.Lock()
         self._futures: dict[int, Future[StageState]] = {}
         self._renewed: set[str] = set()
@@ -105,11 +109,15 @@ class Builder:
                     labels=self.request.labels,
                     platform=self.request.platform,
                     epoch=self.request.epoch,
+                    extra=self._inline_cache(state),
                 )
-                self._export()
+                if self.exchange is not None:
+                    self.exchange.give(self.used, state.pieces)
                 leaving.join()
                 return image
             finally:
+                if self.exchange is not None:
+                    self.exchange.close()
                 self.runner.close()
                 self._disconnect()
 
@@ -124,24 +132,20 @@ class Builder:
                 raise BuildFault(f"cannot build: {found[0]}", "the file asks for this with check=error=true")
 
     def _open_caches(self) -> None:
-        """cache_from and cache_to: directories; other types are told of and left out."""
-        if self.request.cache_from or self.request.cache_to:
-            from runtime.build.exchange import places
+        request = self.request
+        if request.cache_from or request.cache_to or "BUILDKIT_INLINE_CACHE" in request.args:
+            from runtime.build.exchange import Exchange
 
-            self.imports, others = places(self.request.cache_from, "src")
-            self.exports, more = places(self.request.cache_to, "dest")
-            for word in (*others, *more):
-                self.reporter.emit(Warned(f"cache {word} is not used: only type=local is known"))
+            self.exchange = Exchange(self)
 
-    def _export(self) -> None:
-        if self.exports:
-            from runtime.build.exchange import export
+    def _inline_cache(self, state: StageState) -> dict[str, Any]:
+        """What the image's configuration says of its own layers for later builds, if that is asked for."""
+        if self.exchange is None or not self.exchange.inline:
+            return {}
+        from runtime.build.remote_cache import ENTRY, records_of
 
-            for directory in self.exports:
-                try:
-                    export(self.cache, self.used, directory)
-                except OSError as error:
-                    raise BuildFault(f"cannot write the cache to {directory}: {error.strerror}") from error
+        own = {piece.name for piece in state.pieces}
+        return {ENTRY: records_of(self.cache, {key: piece for key, piece in self.used.items() if piece.name in own})}
 
     def _memo_path(self) -> str:
         if not self.directory:
@@ -235,7 +239,9 @@ class Builder:
 
     def reuse(self, stage: StageBuilder, key: str, title: str, linked: bool = False) -> bool:
         """Take a step's result from the cache, if it is there and may be used."""
-        piece = None if stage.fresh else self.cache.find(key) or self._import(stage, key, linked)
+        piece = None if stage.fresh else self.cache.find(key)
+        if piece is None and not stage.fresh and self.exchange is not None:
+            piece = self.exchange.take(key, () if linked else stage.state.layers)
         if piece is None:
             return False
         key = piece.key or key
@@ -245,19 +251,6 @@ class Builder:
         stage.state.add(piece, key, linked)
         self.reporter.emit(StepEnded(number, title, 0.0, cached=True))
         return True
-
-    def _import(self, stage: StageBuilder, key: str, linked: bool) -> Piece | None:
-        """A result from the directories of cache_from."""
-        for directory in self.imports:
-            if os.path.exists(f"{directory}/records/{key}.json"):
-                from runtime.build.exchange import load
-
-                place = self.new_place()
-                size = load(directory, key, place, () if linked else stage.state.layers)
-                if size >= 0:
-                    return self.cache.keep(key, place, size)
-                remove_tree(place)
-        return None
 
     def step(
         self,
@@ -293,6 +286,20 @@ class Builder:
         self.used[key] = piece
         stage.state.add(piece, key, linked)
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
+
+    def aside(self, title: str, work: Callable[[Tell], Result]) -> Result:
+        """Something beside the steps that takes time and is told as they are: ``work(tell)``. Raises what it raises."""
+        number = self._number()
+        self.reporter.emit(StepBegan(number, title))
+        began = time.monotonic()
+        try:
+            result = work(PartLines(self.reporter, number))
+        except BaseException as error:
+            text = getattr(error, "message", "") or str(error) or "interrupted"
+            self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=text))
+            raise
+        self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
+        return result
 
     def _expect_commands(self, stage: StageBuilder) -> None:
         """The first step that is carried out: those after it will be, too, so let runner and network get ready."""

@@ -73,13 +73,13 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def keep(self, key: str, place: str, size: int) -> Piece:
-        """Put a finished layer (``place/diff``) into the store and record it."""
-        piece = self.put(key, place, size)
+    def keep(self, key: str, place: str, size: int, created: str = "") -> Piece:
+        """Put a finished layer (``place/diff``) into the store and record it. ``created``: now, unless said."""
+        piece = self.put(key, place, size, created)
         self.alias(key, piece)
         return piece
 
-    def put(self, key: str, place: str, size: int) -> Piece:
+    def put(self, key: str, place: str, size: int, created: str = "") -> Piece:
         """Put a finished layer into the store without a record: what no image has is collected.
 
         Every layer has a name of its own, for an older one of the same key may be in use: by images and containers.
@@ -90,7 +90,7 @@ class Cache:
             if extra not in ("diff", "meta.json"):
                 remove_tree(f"{place}/{extra}")
         os.rename(place, f"{self.store}/{name}")
-        return Piece(name, f"{self.store}/{name}/diff", now(), size)
+        return Piece(name, f"{self.store}/{name}/diff", created or now(), size)
 
     def alias(self, key: str, piece: Piece, means: str = "") -> None:
         """Let another key mean the same layer, and the same ``means`` for the keys of the steps after it."""

@@ -1,89 +1,177 @@
-"""The cache taken along: ``cache_to: type=local,dest=DIR`` writes what a build used, ``cache_from`` reads it elsewhere.
+"""The cache taken along: ``cache_to`` writes what a build used, ``cache_from`` reads it elsewhere.
 
-A directory of ours (docs/formats/build-cache.md), not BuildKit's: ``records/KEY.json`` and ``blobs/sha256/HEX``, the
-layers as tar. What a stranger put there is unpacked as carefully as an image, and its digest is compared; but a record
-can claim any result for a key, so a directory must be trusted as an image is.
+To and from directories (type=local), registries (type=registry), and inside of the image itself (type=inline). The
+format is ours (docs/formats/build-cache.md), not BuildKit's. What a stranger put there is unpacked as carefully as an
+image, and digests are compared; but a record can claim any result for a key, so a cache must be trusted as an image is.
 """
 
 from __future__ import annotations
 
-import json
 import os
 
-from runtime.build.cache import write_small
 from runtime.build.errors import BuildFault
-from runtime.build.snapshot import tar_chunks
-from runtime.errors import BadArchive
-from runtime.images.compression import chunks_of
+from runtime.build.local_cache import Directory, write_directory
+from runtime.build.request import Warned
+from runtime.errors import BadArchive, RuntimeFault
 from runtime.images.merged import Merged
-from runtime.images.reference import is_digest
+from runtime.images.reference import is_digest, parse
 from runtime.images.tar import Source, TarReader
 from runtime.images.unpack import Extractor
+from runtime.record import record
 from runtime.tree import open_directory, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Protocol
 
-    from runtime.build.cache import Cache, Piece
+    from runtime.build.builder import Builder
+    from runtime.build.cache import Piece
+
+    class Import(Protocol):
+        """A cache that somebody wrote."""
+
+        def find(self, key: str) -> tuple[str, str] | None:
+            """(diff id, time of creation) of a step's result. Raises OSError, ValueError, KeyError, TypeError."""
+            ...
+
+        def open(self, diff_id: str) -> Iterator[bytes]:
+            """The layer as an uncompressed tar. Raises OSError, RuntimeFault."""
+            ...
+
+        def close(self) -> None: ...
 
 
-def places(words: Sequence[str], key: str) -> tuple[list[str], list[str]]:
-    """The directories of ``type=local`` words, and the words that are of another type. ``key``: src or dest.
+_TYPES = ("local", "registry", "inline")
+_KINDS = ("gzip", "zstd")
 
-    Raises BuildFault for a local one without a directory.
+
+@record
+class Place:
+    """``kind``: local, registry or inline. ``where``: the directory or the name. ``whole``: mode=max."""
+
+    kind: str
+    where: str
+    whole: bool = True
+    compression: str = "gzip"
+    ignore_error: bool = False
+
+
+def read_places(words: Sequence[str], side: str) -> tuple[list[Place], list[str]]:
+    """The places that words name, and the words that are of an unknown type. ``side``: from or to.
+
+    A word without ``=`` is a name in a registry, as BuildKit has it. Raises BuildFault.
     """
     found, others = [], []
     for word in words:
-        values = dict(part.partition("=")[::2] for part in word.split(","))
-        if values.get("type") != "local":
+        values = dict(part.partition("=")[::2] for part in word.split(",")) if "=" in word else {}
+        if not values:
+            values = {"type": "registry", "ref": word}
+        if values.get("type") not in _TYPES or (side == "from" and values["type"] == "inline"):
             others.append(word)
-        elif not values.get(key):
-            raise BuildFault(f"cannot use cache {word!r}: it names no directory", f"write type=local,{key}=DIRECTORY")
         else:
-            found.append(values[key])
+            found.append(_place(word, values, side))
     return found, others
 
 
-def export(cache: Cache, used: dict[str, Piece], directory: str) -> None:
-    """Write the results that a build used. Raises OSError."""
-    for name in ("records", "blobs/sha256"):
-        os.makedirs(f"{directory}/{name}", exist_ok=True)
-    for key, piece in used.items():
-        digest = cache.diff_id(piece)
-        blob = f"{directory}/blobs/sha256/{digest[7:]}"
-        if not os.path.exists(blob):
-            temporary = f"{blob}.{os.getpid()}.tmp"
-            with open(temporary, "wb") as file:
-                file.writelines(tar_chunks(piece.path))
-            os.rename(temporary, blob)
-        write_small(f"{directory}/records/{key}.json", {"version": 1, "diff_id": digest, "created": piece.created})
+def _place(word: str, values: dict[str, str], side: str) -> Place:
+    kind = values["type"]
+    local = "src" if side == "from" else "dest"
+    where = values.get(local if kind == "local" else "ref", "")
+    if not where and kind != "inline":
+        needs = f"directory: write type=local,{local}=DIRECTORY" if kind == "local" else "image: write ref=NAME"
+        raise BuildFault(f"cannot use cache {word!r}: it names no {needs.partition(':')[0]}", needs.partition(": ")[2])
+    compression = values.get("compression", "gzip")
+    if compression not in _KINDS and side == "to":
+        raise BuildFault(f"cannot use cache {word!r}: unknown compression {compression!r}", "known: gzip, zstd")
+    if kind == "registry":
+        parse(where)
+    whole = values.get("mode", "min" if kind == "inline" else "max") != "min"
+    return Place(kind, where, whole, compression, values.get("ignore-error") == "true")
 
 
-def load(directory: str, key: str, place: str, below: Sequence[str]) -> int:
-    """Unpack the result of a key into ``place/diff``; its size, or -1 when there is none that can be used."""
-    try:
-        with open(f"{directory}/records/{key}.json", "rb") as file:
-            digest = json.load(file)["diff_id"]
-        if not is_digest(digest):
-            return -1
-        return _unpack(f"{directory}/blobs/sha256/{digest[7:]}", digest, f"{place}/diff", below)
-    except (OSError, ValueError, KeyError, TypeError, BadArchive):
-        remove_tree(f"{place}/diff")
-        os.mkdir(f"{place}/diff", 0o755)
-        return -1
+class Exchange:
+    """The caches that one build reads and writes. ``inline``: the image is to carry its own."""
+
+    def __init__(self, builder: Builder) -> None:
+        self._builder = builder
+        self._imports: list[Import] = []
+        request = builder.request
+        sources, unknown = read_places(request.cache_from, "from")
+        self._exports, more = read_places(request.cache_to, "to")
+        for word in (*unknown, *more):
+            builder.reporter.emit(Warned(f"cache {word} is not used: known types are {', '.join(_TYPES)}"))
+        for place in sources:
+            self._imports.append(self._import(place))
+        self.inline = any(place.kind == "inline" for place in self._exports)
+        self.inline = self.inline or request.args.get("BUILDKIT_INLINE_CACHE") in ("1", "true")
+
+    def _import(self, place: Place) -> Import:
+        if place.kind == "local":
+            return Directory(place.where)
+        from runtime.build.remote_cache import Repository
+
+        return Repository(self._builder, place.where)
+
+    def take(self, key: str, below: Sequence[str]) -> Piece | None:
+        """The result of a key as a piece of our own cache; None when no cache has one that can be used."""
+        for source in self._imports:
+            try:
+                found = source.find(key)
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if found is None or not is_digest(found[0]):
+                continue
+            place = self._builder.new_place()
+            size = _unpacked(source, found[0], f"{place}/diff", below)
+            if size >= 0:
+                return self._builder.cache.keep(key, place, size, found[1])
+            remove_tree(place)
+        return None
+
+    def give(self, used: dict[str, Piece], kept: Sequence[Piece]) -> None:
+        """Write the results that the build used (``kept``: those in the image). Raises BuildFault."""
+        names = {piece.name for piece in kept}
+        for place in self._exports:
+            rows = {key: piece for key, piece in used.items() if place.whole or piece.name in names}
+            try:
+                if place.kind == "local":
+                    self._write(rows, place)
+                elif place.kind == "registry":
+                    self._send(rows, place)
+            except RuntimeFault as fault:
+                if not place.ignore_error:
+                    raise
+                self._builder.reporter.emit(Warned(f"the cache was not written: {fault.message}"))
+
+    def _write(self, rows: dict[str, Piece], place: Place) -> None:
+        try:
+            write_directory(self._builder.cache, rows, place.where)
+        except OSError as error:
+            raise BuildFault(f"cannot write the cache to {place.where}: {error.strerror}") from error
+
+    def _send(self, rows: dict[str, Piece], place: Place) -> None:
+        from runtime.build.remote_cache import send
+
+        title = f"[internal] exporting cache to {place.where}"
+        self._builder.aside(title, lambda tell: send(self._builder, rows, place.where, place.compression, tell))
+
+    def close(self) -> None:
+        for source in self._imports:
+            source.close()
 
 
-def _unpack(blob: str, digest: str, diff: str, below: Sequence[str]) -> int:
+def _unpacked(source: Import, digest: str, diff: str, below: Sequence[str]) -> int:
+    """Unpack a layer; its size, or -1 when it is not there or not what it should be."""
     from hashlib import sha256
 
     found = sha256()
     root = open_directory(diff)
     try:
-        with open(blob, "rb", buffering=0) as file:
-            result = Extractor(root, Merged(below) if below else None).run(TarReader(Source(chunks_of(file), found)))
+        reader = TarReader(Source(source.open(digest), found))
+        size = Extractor(root, Merged(below) if below else None).run(reader).size
+    except (OSError, RuntimeFault, BadArchive):
+        return -1
     finally:
         os.close(root)
-    if f"sha256:{found.hexdigest()}" != digest:
-        raise BadArchive(f"cannot accept cached layer {digest}: its content is another")
-    return result.size
+    return size if f"sha256:{found.hexdigest()}" == digest else -1

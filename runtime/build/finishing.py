@@ -35,10 +35,11 @@ def write_image(
     labels: Mapping[str, str] = EMPTY,
     platform: str = "",
     epoch: int = -1,
+    extra: Mapping[str, Any] = EMPTY,
 ) -> Image:
     """Store the image under its id and its names. The same build gives the same id, and then writes nothing.
 
-    The caller holds the store's lock, shared.
+    ``extra``: further entries of the configuration. The caller holds the store's lock, shared.
     """
     references = [parse(tag) for tag in tags]
     config = settings.finish(dict(state.config))
@@ -56,6 +57,7 @@ def write_image(
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
         **({"variant": variant[0]} if variant else {}),
         **({"author": state.author} if state.author else {}),
+        **extra,
     }
     data = json.dumps(plain, separators=(",", ":"), sort_keys=True).encode()
     image = _image(state, data, plain, diff_ids)

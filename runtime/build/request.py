@@ -7,9 +7,10 @@ from runtime.spec import Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Protocol
 
+    from runtime.images.registry.progress import Part
     from runtime.images.store import Image
 
 
@@ -31,7 +32,8 @@ class BuildRequest:
     ``context``: a directory, a git or http(s) URL, or empty. ``dockerfile``: path below the context, or absolute;
     ``inline``: the text itself. ``contexts``: name -> directory, URL, ``docker-image://NAME`` or ``oci-layout://DIR``.
     ``ssh``: id -> path of an agent's socket. ``network``: of RUN: default, none or host. ``no_cache_stages``: stages
-    that are built anew. ``epoch``: SOURCE_DATE_EPOCH, or -1. ``cache_from`` and ``cache_to``: ``type=local,...`` words.
+    that are built anew. ``epoch``: SOURCE_DATE_EPOCH, or -1. ``cache_from`` and ``cache_to``: words as
+    ``type=registry,ref=NAME``. ``own_images``: names that are never pulled, as they are built here.
     """
 
     context: str = ""
@@ -58,6 +60,7 @@ class BuildRequest:
     pull: bool = False
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
+    own_images: tuple[str, ...] = ()
     epoch: int = -1
 
 
@@ -106,8 +109,10 @@ if TYPE_CHECKING:
     class Surroundings(Protocol):
         """What the builder cannot do itself: the network, and images that are not in the store."""
 
-        def find_image(self, reference: str, pull: bool) -> Image:
-            """The image of a name, pulled when it is missing (or always). Raises RuntimeFault."""
+        environ: Mapping[str, str]  # credentials, proxies and settings of registries
+
+        def pull_image(self, reference: str, tell: Callable[[Part], None]) -> Image:
+            """Bring an image from its registry. Raises RuntimeFault."""
             ...
 
         def open_network(self) -> int:

@@ -13,6 +13,8 @@ from runtime.build.errors import BuildFault
 from runtime.build.files_of import fetch_context
 from runtime.build.select import Pick, entries_of
 from runtime.build.state import StageState, state_from_image
+from runtime.errors import NotFound
+from runtime.images.builtin import is_builtin
 from runtime.images.merged import Merged
 from runtime.images.store import is_id, resolve, store_dir
 
@@ -33,6 +35,7 @@ class Sources:
         self._lock = threading.Lock()
         self._contexts: dict[str, ContextTree] = {}
         self._images: dict[str, StageState] = {}
+        self._turns: dict[str, threading.Lock] = {}  # who brings an image
 
     def begin_from(self, name: str) -> StageState:
         value = self._context_value(name)
@@ -61,6 +64,8 @@ class Sources:
     def image_state(self, reference: str) -> StageState:
         """An image of the store as a finished stage; it is pulled if need be."""
         with self._lock:
+            turn = self._turns.setdefault(reference, threading.Lock())
+        with turn:  # other images are brought meanwhile
             if reference not in self._images:
                 image = self._find_image(reference)
                 self._images[reference] = state_from_image(
@@ -69,9 +74,16 @@ class Sources:
             return self._images[reference]
 
     def _find_image(self, reference: str) -> Image:
-        if self._builder.surroundings is not None and not is_id(reference):
-            return self._builder.surroundings.find_image(reference, self._builder.request.pull)
-        return resolve(self._builder.roots, reference)
+        """From the store; from its registry when it is missing, and with ``pull`` always."""
+        builder, around = self._builder, self._builder.surroundings
+        if around is None or is_id(reference) or is_builtin(reference) or reference in builder.request.own_images:
+            return resolve(builder.roots, reference)
+        if not builder.request.pull:
+            try:
+                return resolve(builder.roots, reference)
+            except NotFound:
+                pass
+        return builder.aside(f"[internal] pulling {reference}", lambda tell: around.pull_image(reference, tell))
 
     # -- trees that steps read
 

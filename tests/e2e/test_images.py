@@ -125,6 +125,35 @@ def test_build_before_pull_and_push(project: MakeProject, server: Registry, base
     assert machine.call("image", "pull", "-q", f"{server.host}/x/y:9").stdout == f"{server.host}/x/y:9\n"
 
 
+def test_a_build_pulls_its_bases(project: MakeProject, server: Registry, base: bytes) -> None:
+    """Missing ones, with what is told meanwhile; with ``pull`` moved ones; never those of services."""
+    image = app(server, base, "one")
+    one = project(
+        f"services:\n  web:\n    command: sleep 1d\n    build:\n      dockerfile_inline: |\n"
+        f"        FROM {image}\n        COPY --from=own /own /own\n        COPY --from={server.host}/x/app:2 /etc/text /two\n"
+        "      additional_contexts: {own: 'service:own'}\n"
+        f"  own:\n    image: '{server.host}/x/own:1'\n    command: sleep 1d\n    build:\n"
+        f"      dockerfile_inline: |\n        FROM {image}\n        RUN --network=none echo own > /own\n"
+    )
+    app(server, base, "second", tag="2")
+    told = one.run("build", "web").stderr
+    assert f"[web internal] pulling {image}" in told or f"[own internal] pulling {image}" in told
+    assert "Pull complete" in told
+    server.seen.clear()
+    assert "pulling" not in one.run("build", "web").stderr
+    assert not server.seen
+    app(server, base, "moved")
+    again = one.run("build", "--pull", "web")
+    assert f"pulling {image}" in again.stderr
+    assert "x/own" not in " ".join(path for _method, path, _headers in server.seen)
+    one.up()
+    assert one.sh("web", "cat /etc/text /own /two").split() == ["movedown", "second"]
+    one.edit(image, f"{server.host}/x/gone:1")
+    server.before = lambda handler: "/x/gone/" in handler.path and handler.fail(404) is None
+    assert f"cannot pull {server.host}/x/gone:1" in one.run("build", "web", code=1).stderr
+    one.down("-v")
+
+
 def test_a_registry_that_nobody_serves(project: MakeProject) -> None:
     one = project("services: {web: {image: '127.0.0.1:9/some/thing:1'}}")
     failed = one.up(code=1)

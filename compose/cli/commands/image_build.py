@@ -62,7 +62,13 @@ def run(session: Session, options: Options) -> int:
     name = options.tag[0] if options.tag else "image"
     with Reporting(session, "build", beside_logs=True) as reporting:
         image = build_image(
-            session.roots, request, name, reporting, quiet=options.quiet, store=lambda: session.engine.store
+            session.roots,
+            request,
+            name,
+            reporting,
+            quiet=options.quiet,
+            store=lambda: session.engine.store,
+            environ=session.environ,
         )
     if options.iidfile:
         with open(options.iidfile, "w", encoding="ascii") as file:

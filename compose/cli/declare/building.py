@@ -48,8 +48,12 @@ def image_build(
     ] = [],
     add_host: Annotated[list[str], opt("--add-host", metavar="NAME=IP", help="A line of /etc/hosts.")] = [],
     allow: Annotated[list[str], opt("--allow", metavar="RIGHT", help="network.host or security.insecure.")] = [],
-    cache_from: Annotated[list[str], opt("--cache-from", metavar="PLACE", help="type=local,src=DIR")] = [],
-    cache_to: Annotated[list[str], opt("--cache-to", metavar="PLACE", help="type=local,dest=DIR")] = [],
+    cache_from: Annotated[
+        list[str], opt("--cache-from", metavar="PLACE", help="type=registry,ref=NAME or type=local,src=DIR")
+    ] = [],
+    cache_to: Annotated[
+        list[str], opt("--cache-to", metavar="PLACE", help="type=registry,ref=NAME, type=inline or type=local,dest=DIR")
+    ] = [],
     check: Check = False,
     iidfile: Annotated[str, opt("--iidfile", metavar="FILE", help="Write the image's id there.")] = "",
     label: Annotated[list[str], opt("--label", metavar="NAME=VALUE", help="Set a label; may repeat.")] = [],

@@ -195,7 +195,9 @@ def test_a_cache_directory_carries_results_to_another_store(workshop: Workshop, 
     image, events = other.build(workshop.directory / "c", cache_from=source)
     assert [hit for _title, hit in other.steps(events)] == [True] * 5
     assert image.layers == first.layers
-    assert [event.text for event in events.of("Warned")] == ["cache type=gha is not used: only type=local is known"]
+    assert [event.text for event in events.of("Warned")] == [
+        "cache type=gha is not used: known types are local, registry, inline"
+    ]
     blobs = Path(f"{tmp_path}/kept/blobs/sha256")
     for blob in blobs.iterdir():
         blob.write_bytes(b"\0" * 10240)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.runtime.images.registry.fake import Registry, registry
+from tests.support.docker_registry import start
+
+__all__ = ["server", "start"]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ class Registry:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, tuple[str, bytes]] = {}
         self.uploads: dict[str, bytearray] = {}
+        self.sessions = itertools.count(1)
         self.before: Callable[[Handler], bool] = lambda _handler: False
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.users: dict[str, str] = {}
@@ -200,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
             if options.get("mount") in registry.blobs and registry.blobs[options["mount"]] and "from" in options:
                 self.send(201, Location=f"/v2/x/blobs/{options['mount']}")
                 return
-            name = str(len(registry.uploads) + 1)
+            name = str(next(registry.sessions))
             registry.uploads[name] = bytearray()
             self.send(202, Location=f"/v2/x/y/blobs/uploads/{name}?state=1")
         elif self.command == "PATCH":
