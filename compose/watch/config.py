@@ -84,6 +84,9 @@ class ConfigWatch:
         engine = around.engine()
         try:
             plan = plan_for("up", engine, around.desired, around.up)
+            if not plan.steps or self.mode != APPLY:  # else up tells them
+                for text in plan.warnings:
+                    actions.tell("warning", text)
             if not plan.steps:
                 actions.tell("config", "configuration changed: nothing to do")
                 return

@@ -106,6 +106,17 @@ def test_new_services_and_replicas_come_and_old_ones_go_as_up_would(stack: Proje
     assert watch.wait("sync")[0]["containers"] == 3
 
 
+def test_a_service_that_leaves_the_file_is_told_of(project: MakeProject) -> None:
+    more = "  more: {image: IMAGE, command: sleep 1000, stop_signal: SIGKILL}\n"
+    one = project(STACK + more)
+    (one.dir / "src").mkdir()
+    one.up()
+    watch = watching(one)
+    one.edit(more.replace("IMAGE", IMAGE), "")
+    assert "more-1" in watch.wait("warning")[0]["text"]
+    assert one.names() == ["more-1", "web-1"]
+
+
 def test_contents_of_a_config_reach_the_running_process(stack: Project) -> None:
     stack.write("one", "page.txt")
     stack.edit("    init: true\n", "    init: true\n    configs: [page]\n")
