@@ -5,5 +5,5 @@ from __future__ import annotations
 REFUSED = {
     "alpha": "its experiments have become commands of their own: scale, watch, up --dry-run",
     "bridge": "it needs docker's transformer images",
-    "publish": "share the Compose file itself; pycompose reads no file from a registry",
+    "publish": "share the Compose file itself, in a git repository for example: -f https://HOST/REPOSITORY.git",
 }
