@@ -76,6 +76,7 @@ class Builder:
         self._lock = threading.Lock()
         self._futures: dict[int, Future[StageState]] = {}
         self._renewed: set[str] = set()
+        self._made: set[str] = set()  # keys of the commands that this build ran
         self._current = threading.local()
 
     def run(self) -> Image:
@@ -239,8 +240,10 @@ class Builder:
 
     def reuse(self, stage: StageBuilder, key: str, title: str, linked: bool = False) -> bool:
         """Take a step's result from the cache, if it is there and may be used."""
-        piece = None if stage.fresh else self.cache.find(key)
-        if piece is None and not stage.fresh and self.exchange is not None:
+        known = key in self._made  # by another stage of this build
+        fresh = stage.fresh or (stage.state.renewed and not linked and not known)
+        piece = None if fresh else self.cache.find(key)
+        if piece is None and not fresh and self.exchange is not None:
             piece = self.exchange.take(key, () if linked else stage.state.layers)
         if piece is None:
             return False
@@ -249,6 +252,7 @@ class Builder:
         number = self._number()
         self.reporter.emit(StepBegan(number, title))
         stage.state.add(piece, key, linked)
+        stage.state.renewed |= key in self._made
         self.reporter.emit(StepEnded(number, title, 0.0, cached=True))
         return True
 
@@ -261,9 +265,14 @@ class Builder:
         *,
         linked: bool = False,
         alias: str = "",
+        command: bool = False,
+        anew: bool = False,
     ) -> None:
-        """A step that makes a layer: from the cache, or by ``make(place)`` that fills ``place/diff``."""
-        if self.reuse(stage, key, title, linked):
+        """A step that makes a layer: from the cache, or by ``make(place)`` that fills ``place/diff``.
+
+        ``command``: it may make something else each time. ``anew``: not from the cache.
+        """
+        if not anew and self.reuse(stage, key, title, linked):
             if alias:
                 self.cache.alias(alias, stage.state.pieces[-1], key)
             return
@@ -285,6 +294,9 @@ class Builder:
             self.cache.alias(alias, piece, key)
         self.used[key] = piece
         stage.state.add(piece, key, linked)
+        if command:
+            stage.state.renewed = True
+            self._made.add(key)
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
 
     def aside(self, title: str, work: Callable[[Tell], Result]) -> Result:

@@ -36,7 +36,9 @@ def run_command(stage: StageBuilder, step: Instruction) -> None:
     """Carry out a RUN. Raises BuildFault, with the command's exit code."""
     command = _Command(stage, step)
     key = key_of(command.definition())
-    stage.builder.step(stage, key, stage.title(step.original.split("\n")[0]), command.run)
+    stage.builder.step(
+        stage, key, stage.title(step.original.split("\n")[0]), command.run, command=True, anew=command.anew
+    )
     stage.state.note(f"RUN {stage.state.arg_prefix()}{' '.join(command.args)} # buildkit", empty=False)
 
 
@@ -119,6 +121,12 @@ class _Command:
             self.builder.machine.hostname,
             self.stage.planned.platform,
         ]
+
+    @property
+    def anew(self) -> bool:
+        """Whether it must run because a stage that it mounts did."""
+        sources = [mount.from_ for mount in self.wanted if mount.type == "bind"]
+        return any(self.builder.sources.is_renewed(self.stage, name) for name in sources)
 
     def _mount_key(self, mount: BuildMount) -> list[Any]:
         rest = [mount.target, mount.source, mount.readonly, mount.env, mount.mode, mount.uid, mount.gid, mount.size]

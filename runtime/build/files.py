@@ -61,7 +61,8 @@ def copy_files(stage: StageBuilder, step: Instruction) -> None:
     ]
     early = key_of([*definition, origin]) if origin and not remote else ""
     title = stage.title(step.original.split("\n")[0])
-    if early and stage.builder.reuse(stage, early, title, made.link):
+    renewed = stage.builder.sources.is_renewed(stage, step.flag("from"))
+    if early and not renewed and stage.builder.reuse(stage, early, title, made.link):
         return stage.state.note(_history(step, made), empty=False)
     picks = select(tree, local, step.every("exclude"), step.switch("parents"), what)
     fetched = _Fetched(stage, step, remote)

@@ -100,6 +100,11 @@ class Sources:
         state = self.image_state(name)
         return Merged(state.layers, state.binds), f"image {name}", False, state.key
 
+    def is_renewed(self, stage: StageBuilder, name: str) -> bool:
+        """Whether a command of the stage that is read ran in this build: older results that know its key do not fit."""
+        index = self._stage_index(stage, name) if name else None
+        return index is not None and self._builder.stage_result(index).renewed
+
     def _stage_index(self, stage: StageBuilder, name: str) -> int | None:
         """An earlier stage by name (the last of several) or number."""
         before = self._builder.plan.stages[: stage.planned.stage.index]

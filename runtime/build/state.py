@@ -25,7 +25,8 @@ class StageState:
     declaration, None without value. ``scope``: values of variables, the later of ENV and ARG winning.
 
     ``own_cmd``: whether CMD was said in this stage. ``binds``: of the built-in image. ``base_size``: bytes of the
-    layers that were there before the first step.
+    layers that were there before the first step. ``renewed``: a command below ran in this build, so that older results
+    for what stands on it do not fit, though they have the same key.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class StageState:
         self.own_cmd = False
         self.author = ""
         self.base_size = 0
+        self.renewed = False
         self.binds: tuple[tuple[str, str], ...] = ()
         self.platform = ""
 

@@ -238,7 +238,7 @@ def test_add_from_http_and_git(machine: Machine, tmp_path: Path) -> None:
     served.mkdir()
     (repository / ".git").rename(served / "r.git")
     (served / "file.txt").write_text("from http\n")
-    server = _serve(served)
+    server = serve(served)
     url = f"http://127.0.0.1:{server.server_port}"
     try:
         digest = "sha256:b16fe0b6d6bc0fbf06d2b3b7a0ff7b62ab2f1ab1a8d0ba6d4b8c0be0a3a9ba0a"
@@ -258,7 +258,7 @@ def test_add_from_http_and_git(machine: Machine, tmp_path: Path) -> None:
         server.shutdown()
 
 
-def _serve(directory: Path, address: str = "127.0.0.1") -> ThreadingHTTPServer:
+def serve(directory: Path, address: str = "127.0.0.1") -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = directory / self.path.lstrip("/").partition("?")[0]
@@ -374,7 +374,7 @@ def test_the_network_of_run_reaches_the_host_and_goes_away(machine: Machine, tmp
     served = tmp_path / "served"
     served.mkdir()
     (served / "page").write_text("from the host\n")
-    server = _serve(served, "0.0.0.0")
+    server = serve(served, "0.0.0.0")
     (tmp_path / "Dockerfile").write_text(
         "FROM busybox:test\nRUN ip -o -4 addr > /addr && "
         f"wget -q -O /page http://$(ip route | sed -n 's/default via \\([0-9.]*\\).*/\\1/p'):{server.server_port}/page\n"
