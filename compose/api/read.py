@@ -283,12 +283,13 @@ IMAGE_COLUMNS = (
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Repository and tag of ``host:5000/a/b:1``; no tag is ``latest``, a digest is kept with the repository."""
+    """Repository and tag of ``host:5000/a/b:1``; no tag is ``latest``, beside a digest ``<none>``."""
+    reference, _, digest = reference.partition("@")
     slash = reference.rfind("/")
     colon = reference.find(":", slash + 1)
-    if "@" in reference or colon < 0:
-        return reference, "<none>" if "@" in reference else "latest"
-    return reference[:colon], reference[colon + 1 :]
+    if colon < 0:
+        return reference, "<none>" if digest else "latest"
+    return reference[:colon], "<none>" if digest else reference[colon + 1 :]
 
 
 STORE_COLUMNS = (

@@ -63,15 +63,17 @@ def _untag(roots: Roots, name: str) -> str:
 def delete_image(roots: Roots, image: Image) -> list[str]:
     """Names first, then the image itself; what no other image has is left to :func:`collect`."""
     base = store_dir(roots)
+    lines = []
     for name in os.listdir(f"{base}/refs"):
-        if name.endswith(".json") and read_image(f"{base}/refs/{name}").digest == image.digest:
+        if name.endswith(".json") and (named := read_image(f"{base}/refs/{name}")).digest == image.digest:
             os.unlink(f"{base}/refs/{name}")
+            lines.append(f"Untagged: {named.reference}")
     for path in (image_path(roots, image.digest), f"{base}/configs/{image.digest[7:]}.json"):
         try:
             os.unlink(path)
         except FileNotFoundError:
             pass
-    return [f"Deleted: {image.digest}"]
+    return [*sorted(lines), f"Deleted: {image.digest}"]
 
 
 def collect(roots: Roots) -> list[str]:

@@ -234,7 +234,12 @@ def test_the_store_s_commands(other_machine: Machine, server: Registry, base: by
     assert call("image", "prune").code == 1  # nobody to ask
     shown = call("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}}").lines
     assert shown == ["Images 2 0", "Containers 0 0", "Local Volumes 0 0", "Build Cache 0 0"]
+    form = ("--format", "{{.Repository}}:{{.Tag}}")
+    name, ident = image.removesuffix(":1"), call("image", "inspect", "-f", "{{.Id}}", image).stdout.strip()
+    assert [call("image", "ls", one, *form).lines for one in (image, name, "nobody/*")] == [[image], [image], []]
+    assert call("image", "ls", "-a", "--no-trunc", "-q", image).lines == [ident]
     pruned = call("image", "prune", "-af")
+    assert f"untagged: {image}" in pruned.lines
     assert pruned.stdout.startswith("Deleted Images:\n")
     assert call("image", "ls", "-q").stdout == ""
     assert call("load", "-i", f"{tmp_path}/out.tar").stdout == f"Loaded image: {image}\n"

@@ -36,7 +36,7 @@ def run(session: Session, options: Options) -> int:
         return 1
     done = prune(session.roots, options.all, lambda digest: users_of(session.roots, digest), spares)
     if done.lines:
-        session.write("Deleted Images:\n" + "".join(f"{line.lower()}\n" for line in done.lines) + "\n")
+        session.write("Deleted Images:\n" + "".join(f"{line[0].lower()}{line[1:]}\n" for line in done.lines) + "\n")
     session.write(f"Total reclaimed space: {size_text(done.size)}\n")
     return 0
 

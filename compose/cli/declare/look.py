@@ -154,7 +154,13 @@ def doctor(format: Annotated[str, opt("--format", metavar="FORMAT", help="text o
     """Say what this machine offers, what is missing, and what to do."""
 
 
-def image_ls(quiet: Quiet = False, format: Format = "table") -> None:
+def image_ls(
+    name: Annotated[str, arg("[NAME[:TAG]]", "Only these; * and ? stand for what differs.")] = "",
+    quiet: Quiet = False,
+    format: Format = "table",
+    all: Annotated[bool, opt("--all", "-a", help="The same: there are no images of steps.")] = False,
+    no_trunc: Annotated[bool, opt("--no-trunc", help="Whole identifiers.")] = False,
+) -> None:
     """List the images of the store."""
 
 

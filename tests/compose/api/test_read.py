@@ -179,7 +179,8 @@ def test_projects_with_what_runs_or_all() -> None:
     ("reference", "parts"),
     [
         ("bb:1", ("bb", "1")), ("bb", ("bb", "latest")), ("h:5000/a/b", ("h:5000/a/b", "latest")),
-        ("h:5000/a/b:2", ("h:5000/a/b", "2")), ("a@sha256:00", ("a@sha256:00", "<none>")),
+        ("h:5000/a/b:2", ("h:5000/a/b", "2")), ("a@sha256:00", ("a", "<none>")),
+        ("h:5000/a:2@sha256:00", ("h:5000/a", "<none>")),
     ],
 )  # fmt: skip
 def test_references_are_split(reference: str, parts: tuple[str, str]) -> None:
