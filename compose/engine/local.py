@@ -311,6 +311,9 @@ class LocalEngine:
     @told
     def prepare_container(self, ident: str) -> None:
         if containers.settled_state(self.roots, ident).status not in ACTIVE:
+            from compose.engine.rejoining import rejoin
+
+            rejoin(self.roots, ident)
             self._boot(ident, self._project_of(ident))
 
     @told

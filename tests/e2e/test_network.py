@@ -282,3 +282,20 @@ services:
         get("127.0.0.1", old)
     with socket.create_server(("0.0.0.0", old)):
         pass  # given back
+
+
+def test_a_shared_namespace_is_that_of_the_container_that_runs_now(project: MakeProject) -> None:
+    app = project("""
+services:
+  web: {image: IMAGE, command: "sh -c 'mkdir /w; hostname > /w/id; exec httpd -f -h /w'", stop_signal: SIGKILL}
+  side: {image: IMAGE, command: sleep 1000, stop_signal: SIGKILL, network_mode: "service:web", pid: "service:web"}
+""")
+    app.up()
+    app.run("up", "-d", "--force-recreate", "web")  # side is not asked for, but its namespaces are gone
+    eventually(lambda: app.sh("side", "wget -qO- localhost/id") == app.sh("web", "hostname"))
+    app.run("stop", "side")
+    app.run("up", "-d", "--force-recreate", "web")
+    app.run("start", "side")
+    eventually(lambda: app.sh("side", "wget -qO- localhost/id") == app.sh("web", "hostname"))
+    assert app.sh("side", "cat /etc/hosts") == app.sh("web", "cat /etc/hosts")
+    assert "unchanged" in app.up().stderr
