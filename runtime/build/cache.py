@@ -12,8 +12,9 @@ import time
 
 from runtime.images.ingest import lock_store
 from runtime.images.store import store_dir
+from runtime.linux.identity import boot_id
 from runtime.record import record
-from runtime.tree import remove_tree
+from runtime.tree import open_directory, remove_tree, syncfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,12 +62,17 @@ class Cache:
         self.store = store_dir(roots)
         self.directory = f"{self.store}/cache"
         os.makedirs(self.directory, 0o700, exist_ok=True)
+        self.boot = boot_id()
+        self._synced = _modified(f"{self.directory}/synced")
 
     def find(self, key: str) -> Piece | None:
         """What a step of this key made, if it is still there."""
         try:
             with open(f"{self.directory}/{key}.json", "rb", buffering=0) as file:
                 plain = json.loads(file.read())
+                written = os.fstat(file.fileno()).st_mtime_ns
+            if plain.pop("boot", "") != self.boot and written > self._synced:
+                return None  # the machine may have lost its power before the layer was on the disk
             if plain.pop("version") != VERSION or not os.path.isdir(f"{self.store}/{plain['name']}/diff"):
                 return None
             return Piece(path=f"{self.store}/{plain['name']}/diff", **plain)
@@ -95,7 +101,21 @@ class Cache:
     def alias(self, key: str, piece: Piece, means: str = "") -> None:
         """Let another key mean the same layer, and the same ``means`` for the keys of the steps after it."""
         plain = {"version": VERSION, "name": piece.name, "created": piece.created, "size": piece.size, "key": means}
+        plain["boot"] = self.boot
         write_small(f"{self.directory}/{key}.json", plain)
+
+    def sync(self) -> None:
+        """Wait until all that was kept is on the disk; from then on it counts after a power failure, too."""
+        path = f"{self.directory}/synced"
+        temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}.tmp"
+        with open(temporary, "wb") as file:
+            file.write(b"\n")  # its time, by the clock that records have: what is younger was perhaps not written
+        directory = open_directory(self.directory)
+        try:
+            syncfs(directory)
+        finally:
+            os.close(directory)
+        os.rename(temporary, path)
 
     def diff_id(self, piece: Piece) -> str:
         """The layer's diff id, computed once."""
@@ -110,6 +130,13 @@ class Cache:
             meta["diff_id"] = diff_id(piece.path)
             write_small(path, meta)
         return str(meta["diff_id"])
+
+
+def _modified(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def write_small(path: str, plain: Any) -> None:

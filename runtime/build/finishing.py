@@ -63,6 +63,7 @@ def write_image(
     image = _image(state, data, plain, diff_ids)
     base = prepare(roots)
     if not os.path.exists(image_path(roots, image.digest)):
+        cache.sync()  # what the record names must be there after a power failure, too
         write_durable(f"{base}/configs/{image.digest[7:]}.json", data)
         write_durable(image_path(roots, image.digest), encode_image(image))
     named = image

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runtime.build.cache import Cache, kept_layers, prune
+from runtime.build.errors import BuildFault
 from runtime.build.request import Secret
 from runtime.images import store
 from tests.runtime.build.build_support import Workshop
@@ -223,6 +224,23 @@ def test_a_cache_directory_carries_results_to_another_store(workshop: Workshop, 
     third = Workshop(tmp_path / "third")
     _image, events = third.build(workshop.directory / "c", cache_from=source)
     assert [hit for _title, hit in third.steps(events)] == [False] * 5
+
+
+def test_after_a_power_failure_only_what_was_on_the_disk_counts(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("runtime.build.cache.syncfs", lambda fd: synced.append(fd))
+    cached(workshop)
+    assert len(synced) == 1  # the image was written, and before it all that it names
+    assert cached(workshop) == "ccc" and len(synced) == 1
+    time.sleep(0.02)
+    (workshop.directory / "c/Dockerfile").write_text(FILE + "RUN echo third > /t\nRUN exit 1\n")
+    with pytest.raises(BuildFault):
+        cached(workshop)
+    (workshop.directory / "c/Dockerfile").write_text(FILE + "RUN echo third > /t\n")
+    monkeypatch.setattr("runtime.build.cache.boot_id", lambda: "another")
+    assert cached(workshop) == "cccm"
 
 
 def test_a_damaged_record_is_a_miss(workshop: Workshop) -> None:
