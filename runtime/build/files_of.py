@@ -37,6 +37,8 @@ def fetch_context(builder: Builder, context: str) -> str:
 
         return fetch(context, f"{builder.scratch()}/git", keep=False)
     if not context.startswith(("http://", "https://")):
+        if os.path.isfile(context) and adding.is_archive(os.fsencode(context)):
+            return _unpack(builder, context)
         if not os.path.isdir(context):
             reason = "it is not a directory" if os.path.exists(context) else "no such directory"
             raise BuildFault(f"cannot use build context {context}: {reason}")
@@ -46,16 +48,23 @@ def fetch_context(builder: Builder, context: str) -> str:
 
 def _fetch_archive(builder: Builder, url: str) -> str:
     """An archive's tree, or a directory with the one Dockerfile that a URL gave."""
-    from runtime.build.copying import Copier
-
     top = builder.scratch()
     path = f"{top}/download"
     adding.download(url, "", path)
+    if adding.is_archive(os.fsencode(path)):
+        return _unpack(builder, path)
     directory = f"{top}/context"
     os.mkdir(directory, 0o755)
-    if not adding.is_archive(os.fsencode(path)):
-        os.rename(path, f"{directory}/Dockerfile")
-        return directory
+    os.rename(path, f"{directory}/Dockerfile")
+    return directory
+
+
+def _unpack(builder: Builder, path: str) -> str:
+    """The directory that an archive holds."""
+    from runtime.build.copying import Copier
+
+    directory = f"{builder.scratch()}/context"
+    os.mkdir(directory, 0o755)
     copier = Copier(directory, (), (0, 0), None, foreign=True)
     try:
         adding.unpack(copier, os.fsencode(path), "/")

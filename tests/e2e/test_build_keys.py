@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import MakeProject
 from tests.e2e.test_build import serve
 from tests.runtime.images.registry.fake import Registry, registry
-from tests.support.cli import Project
+from tests.support.cli import PYCOMPOSE, Machine, Project
 
 pytestmark = pytest.mark.root
 
@@ -199,6 +199,20 @@ def test_contexts_from_elsewhere(project: MakeProject, tmp_path: Path) -> None:
         assert content(app, "/i", "/l", "/a", "/n") == ["repository", "repository", "archive", "repository"]
     finally:
         http.shutdown()
+
+
+def test_a_context_on_stdin(machine: Machine, tmp_path: Path) -> None:
+    """An archive, compressed or not, with a Dockerfile of any name; or the Dockerfile alone."""
+    (tmp_path / "f").write_text("from stdin\n")
+    (tmp_path / "Other").write_text("FROM busybox:test\nCOPY f /f\nRUN --network=none grep stdin /f\n")
+    for flag in ("-c", "-cz"):
+        archive = subprocess.run(["tar", flag, "-C", tmp_path, "."], check=True, capture_output=True).stdout
+        argv = [PYCOMPOSE, "image", "build", "-f", "Other", "-"]
+        built = subprocess.run(argv, input=archive, env=machine.environ(), capture_output=True, check=False)
+        assert built.returncode == 0, built
+    alone = b"FROM busybox:test\nRUN --network=none true\n"
+    argv = [PYCOMPOSE, "image", "build", "-"]
+    assert subprocess.run(argv, input=alone, env=machine.environ(), capture_output=True, check=False).returncode == 0
 
 
 def test_image_and_build_is_built_and_never_pulled(project: MakeProject, server: Registry) -> None:

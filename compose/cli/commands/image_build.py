@@ -50,9 +50,21 @@ class Options:
 
 
 def run(session: Session, options: Options) -> int:
+    if options.context != "-":
+        return _run(session, options, "")
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(prefix="pycompose-context-") as file:
+        while piece := sys.stdin.buffer.read(1 << 20):
+            file.write(piece)
+        file.flush()
+        return _run(session, options, file.name)
+
+
+def _run(session: Session, options: Options, given: str) -> int:
     from compose.engine.building import build_image
 
-    request = request_of(session, options)
+    request = request_of(session, options, given)
     if options.check:
         from runtime.build.checking import check
 
@@ -77,14 +89,20 @@ def run(session: Session, options: Options) -> int:
     return 0
 
 
-def request_of(session: Session, options: Options) -> BuildRequest:
-    """The flags as a request. Raises UsageError."""
+def request_of(session: Session, options: Options, given: str = "") -> BuildRequest:
+    """The flags as a request. ``given``: the file that has what came on stdin as the context. Raises UsageError."""
     from compose.engine.building import ssh_agents
     from runtime.build.request import BuildRequest
 
     context, inline = options.context, ""
-    if context == "-":
-        context, inline = "", sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if given:
+        from runtime.build.adding import is_archive
+
+        if is_archive(os.fsencode(given)):
+            context = given
+        else:
+            with open(given, "rb") as file:
+                context, inline = "", file.read().decode("utf-8", "surrogateescape")
     if options.dockerfile == "-":
         inline = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     epoch = session.environ.get("SOURCE_DATE_EPOCH", "")
@@ -117,7 +135,7 @@ def request_of(session: Session, options: Options) -> BuildRequest:
 
 def _dockerfile(options: Options, context: str) -> str:
     """``--file`` is relative to where the command runs, as docker build has it; of a remote context to that."""
-    if not options.dockerfile or "://" in context or context.startswith("git@"):
+    if not options.dockerfile or "://" in context or context.startswith("git@") or options.context == "-":
         return options.dockerfile
     return os.path.abspath(options.dockerfile)
 
