@@ -20,6 +20,7 @@ from runtime.build.sources import Sources
 from runtime.build.stage import StageBuilder
 from runtime.build.stages import plan_stages
 from runtime.build.state import PROXIES, StageState
+from runtime.build.unchanged import Unchanged
 from runtime.errors import RuntimeFault
 from runtime.images.ingest import Staging
 from runtime.tree import remove_tree
@@ -93,7 +94,8 @@ class Builder:
                 self.file, self.request.args, self.request.contexts, self.request.target, self.request.platform
             )
             self._open_caches()
-            self.digests = Digests(self._memo_path())
+            self.digests = Digests(self._memo_path("files"))
+            self.unchanged = Unchanged(self._memo_path("files-of"))
             self.machine = self._machine()
             self.runner = Runner(self.roots, self.machine, self._resolv_conf)
             try:
@@ -101,6 +103,7 @@ class Builder:
                 leaving = threading.Thread(target=self._leave_early)
                 leaving.start()  # taking links down waits for the kernel; the image is written meanwhile
                 self.digests.save()
+                self.unchanged.save()
                 self._warn_unused()
                 image = write_image(
                     self.roots,
@@ -148,10 +151,10 @@ class Builder:
         own = {piece.name for piece in state.pieces}
         return {ENTRY: records_of(self.cache, {key: piece for key, piece in self.used.items() if piece.name in own})}
 
-    def _memo_path(self) -> str:
+    def _memo_path(self, kind: str) -> str:
         if not self.directory:
             return ""
-        return f"{self.cache.directory}/files-{key_of(os.path.realpath(self.directory))[:24]}.json"
+        return f"{self.cache.directory}/{kind}-{key_of(os.path.realpath(self.directory))[:24]}.json"
 
     def _machine(self) -> Machine:
         request = self.request

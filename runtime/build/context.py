@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FRESH = 50_000_000  # a file changed within so many ns of its hashing could change again without a trace
+FRESH = 50_000_000  # a file changed within so many ns of its hashing could change again without a trace
 
 
 class ContextTree(Merged):
@@ -74,15 +74,22 @@ class Digests:
 
     def __init__(self, path: str = "") -> None:
         self.path = path
-        self.known: dict[str, list[object]] = {}
         self.changed = False
         self.now = time.time_ns()
-        if path:
+        self._known: dict[str, list[object]] | None = None
+
+    @property
+    def known(self) -> dict[str, list[object]]:
+        """By path; read when the first one is asked for."""
+        if self._known is None:
+            known: dict[str, list[object]] = {}
             try:
-                with open(path, "rb") as file:
-                    self.known = json.load(file)
+                with open(self.path or os.devnull, "rb") as file:
+                    known = json.load(file)
             except (OSError, ValueError):
-                self.known = {}
+                pass
+            self._known = known
+        return self._known
 
     def of(self, found: Found) -> str:
         """The sha256 of a regular file."""
@@ -93,7 +100,7 @@ class Digests:
         if row is not None and row[:4] == state:
             return str(row[4])
         digest = hash_file(found.path)
-        if self.now - max(info.st_mtime_ns, info.st_ctime_ns) > _FRESH:
+        if self.now - max(info.st_mtime_ns, info.st_ctime_ns) > FRESH:
             self.known[key] = [*state, digest]
             self.changed = True
         return digest

@@ -83,8 +83,8 @@ def _digest(stage: StageBuilder, tree: Merged, picks: Sequence[Pick], foreign: b
     found = []
     for pick in picks:
         name = "" if pick.found.dirs and not pick.whole else pick.name
-        rows = ((path, entry) for path, entry in entries_of(tree, pick) if path or not entry.dirs)
-        found.append(f"{name}:{digest_of(rows, stage.builder.digests, not foreign)}")
+        digest = stage.builder.unchanged.digest(tree, pick, stage.builder.digests, not foreign)
+        found.append(f"{name}:{digest}")
     return found
 
 
