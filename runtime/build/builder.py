@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from runtime.build.cache import Cache, key_of
+from runtime.build.cache import Cache, key_of, now
 from runtime.build.context import Digests
 from runtime.build.errors import BuildFault, placed
 from runtime.build.files_of import find_context, read_dockerfile
@@ -282,12 +282,12 @@ class Builder:
         self._expect_commands(stage)
         number = self._number()
         self.reporter.emit(StepBegan(number, title))
-        began = time.monotonic()
+        began, since = time.monotonic(), now()
         self._current.number = number
         place = self.new_place()
         try:
             size = make(place)
-            piece = self.cache.keep(key, place, size)
+            piece = self.cache.keep_first(key, place, size, since)
         except BaseException as error:
             remove_tree(place)
             text = getattr(error, "message", "") or str(error) or "interrupted"

@@ -6,6 +6,7 @@ that a kill leaves at most a layer that nothing names. Records are read without 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -84,6 +85,22 @@ class Cache:
         piece = self.put(key, place, size, created)
         self.alias(key, piece)
         return piece
+
+    def keep_first(self, key: str, place: str, size: int, since: str) -> Piece:
+        """As :meth:`keep`, but a result that another build has had since then counts, and this one is thrown away.
+
+        So that builds side by side agree: else the next build would find the other one's layer, and make another image.
+        """
+        lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            other = self.find(key)
+            if other is None or other.created <= since:
+                return self.keep(key, place, size)
+        finally:
+            os.close(lock)
+        remove_tree(place)
+        return other
 
     def put(self, key: str, place: str, size: int, created: str = "") -> Piece:
         """Put a finished layer into the store without a record: what no image has is collected.

@@ -146,6 +146,21 @@ def test_builds_side_by_side_number_their_steps_together(project: MakeProject) -
     assert sorted(numbers) == ["1", "2", "3", "4"], shown
 
 
+def test_builds_side_by_side_agree_on_what_they_both_made(project: MakeProject) -> None:
+    text = "FROM IMAGE AS low\nRUN sleep 0.3; head -c 8 /dev/urandom > /t\nFROM low\nLABEL who="
+    app = project(f"services:\n  one:\n    build: .\n    {SLEEP}\n  two:\n    build: two\n    {SLEEP}\n")
+    tree(app, Dockerfile=f"{text}one\n", two__Dockerfile=f"{text}two\n")
+    app.up()
+    assert app.sh("one", "md5sum /t") == app.sh("two", "md5sum /t")
+    assert "2 unchanged" in app.run("up", "-d", "--build").stderr
+
+
+def test_build_push_leaves_out_what_no_registry_has(project: MakeProject) -> None:
+    app = project(f"services:\n  one:\n    build: .\n    {SLEEP}\n")
+    tree(app, Dockerfile="FROM IMAGE\nRUN true\n")
+    assert "Pushed" not in app.run("build", "--push").stderr
+
+
 def test_a_failing_run_shows_its_output_and_its_line(project: MakeProject) -> None:
     app = project(f"services:\n  web:\n    build: .\n    {SLEEP}\n")
     tree(app, Dockerfile="FROM IMAGE\nRUN echo before && exit 7\n")

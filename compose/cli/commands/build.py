@@ -62,7 +62,8 @@ def run(session: Session, options: Options) -> int:
     for one in built:
         session.write(f"{one.image}\n") if options.quiet else session.tell(f" Image {one.names[0]}  Built\n")
     if options.push:
-        _push(session, [name for one in built for name in one.names])
+        named = [one for one in built if desired.service(one.service).config.get("image")]  # others have no registry
+        _push(session, [name for one in named for name in one.names])
     return 0
 
 
