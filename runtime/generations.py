@@ -11,15 +11,18 @@ from __future__ import annotations
 import json
 import os
 
+from runtime.container import empty_trash
 from runtime.errors import NotFound, RuntimeFault
+from runtime.paths import trash_dir
 from runtime.record import record, replace, to_plain
 from runtime.state import write_atomic
-from runtime.tree import remove_tree
 from runtime.volume_mount import mount_once, unmount
 from runtime.volumes import VERSION, get_volume, mountpoint, volumes_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runtime.paths import Roots
 
 
@@ -96,10 +99,9 @@ def rotate(roots: Roots, name: str, *, keep: bool) -> str:
     return "" if keep else os.path.dirname(before.upper)
 
 
-def discard(directory: str) -> None:
-    """Remove a generation that nothing uses any more."""
-    if directory:
-        try:
-            remove_tree(directory)
-        except FileNotFoundError:
-            return
+def discard(roots: Roots, directories: Iterable[str]) -> None:
+    """Remove generations that nothing uses any more, in the background: they may hold copies of large files."""
+    for directory in filter(None, directories):
+        os.makedirs(trash_dir(roots), mode=0o700, exist_ok=True)
+        os.rename(directory, f"{trash_dir(roots)}/generation-{os.urandom(8).hex()}")
+    empty_trash(roots)

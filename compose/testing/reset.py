@@ -111,8 +111,7 @@ class Resetter:
             for user in using:
                 user.thaw()
         self._start([user.container.service for user in busy])
-        for directory in old.values():
-            generations.discard(directory)
+        generations.discard(self.stack.roots, old.values())
 
     def _wait_for(self, busy: Iterable[_User]) -> None:
         idents = tuple(user.container.id for user in busy)
