@@ -269,3 +269,5 @@ def test_the_last_line_of_up_counts_only_what_was_asked_for(project: MakeProject
     app.up()
     assert "2 unchanged" in app.run("up", "-d").stderr
     assert "1 unchanged" in app.run("up", "-d", "one").stderr
+    app.edit("services:\n  one: {image", f"services:\n  one: {{container_name: {app.name}-fixed, image")
+    assert "unchanged" not in app.run("up", "-d", "one").stderr  # it was made anew under that name

@@ -106,9 +106,9 @@ def unchanged(outcome: Outcome, desired: Desired, request: UpOptions) -> int:
     asked = select_services(desired, request.services, dependencies=not request.no_deps)
     touched = {step.action.title for step in outcome.plan.steps if step.action.kind == "container"}
     project = outcome.plan.project
-    return sum(
-        labels.without_project(project, one.name) not in touched for one in outcome.containers if one.service in asked
-    )
+    names = [one.name for one in outcome.containers if one.service in asked]
+    # Steps call a container_name in full when it is made, and as any other name later.
+    return sum(not touched & {name, labels.without_project(project, name)} for name in names)
 
 
 def _check(options: Options) -> None:
