@@ -299,13 +299,15 @@ def _execute(
 @told
 def _with_root(replica: Replica, work: Any) -> None:
     from runtime.container import read_spec
-    from runtime.overlay import detached_root
+    from runtime.stopped import files_with_volumes
 
     container = replica.observed()
     if container.status in ("running", "paused"):
         root = os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     else:
-        root = detached_root(read_spec(replica.stack.roots, container.id), Bundle(replica.stack.roots, container.id))
+        root = files_with_volumes(
+            read_spec(replica.stack.roots, container.id), Bundle(replica.stack.roots, container.id)
+        )
     try:
         work(root)
     finally:

@@ -113,6 +113,13 @@ def test_files_go_in_and_out(two: Stack, tmp_path: Path) -> None:
     assert (tmp_path / "here").read_text() == "hello\n"
 
 
+def test_files_of_a_stopped_container_are_those_of_its_volumes(two: Stack) -> None:
+    two["db"].stop(timeout=0)
+    two["db"].write_text("/db/while-stopped", "kept\n")
+    two["db"].start()
+    assert two["db"].exec("cat /db/while-stopped").stdout == "kept\n"
+
+
 # -- watching
 
 
