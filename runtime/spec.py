@@ -7,7 +7,7 @@ configuration pass through it as opaque values.
 
 from __future__ import annotations
 
-from runtime.record import EMPTY, record
+from runtime.record import EMPTY, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +43,30 @@ class Process:
     rlimits: tuple[Rlimit, ...] = ()
     oom_score_adj: int = 0
     apparmor: str = ""
+
+
+def process_beside(
+    base: Process,
+    args: tuple[str, ...],
+    *,
+    env: Mapping[str, str | None] = EMPTY,
+    cwd: str = "",
+    user: str = "",
+    terminal: bool = False,
+) -> Process:
+    """A further process for a container whose first one is ``base``: exec, hooks. What is empty stays as it is there.
+
+    ``env``: variables added or replaced; None removes one.
+    """
+    variables: dict[str, str | None] = {**dict(entry.split("=", 1) for entry in base.env), **env}
+    return replace(
+        base,
+        args=args,
+        env=tuple(f"{name}={value}" for name, value in variables.items() if value is not None),
+        cwd=cwd or base.cwd,
+        user=user or base.user,
+        terminal=terminal,
+    )
 
 
 @record

@@ -13,7 +13,7 @@ from runtime.capture import capture
 from runtime.errors import NotFound, StartFailed
 from runtime.logs import read_log
 from runtime.paths import Bundle
-from runtime.record import replace
+from runtime.spec import process_beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,17 +106,7 @@ def _run(roots: Roots, one: Container, phase: str, number: int, row: Mapping[str
 
 def _process(base: Process, row: Mapping[str, Any]) -> Process:
     """The container's own process with what the hook changes; its user and directory are the container's otherwise."""
-    env = dict(entry.split("=", 1) for entry in base.env)
-    for name, value in (row.get("environment") or {}).items():
-        if value is None:
-            env.pop(name, None)
-        else:
-            env[name] = text(value)
-    return replace(
-        base,
-        args=tuple(row["command"]),
-        env=tuple(f"{name}={value}" for name, value in env.items()),
-        cwd=row.get("working_dir") or base.cwd,
-        user=str(row.get("user") or base.user),
-        terminal=False,
-    )
+    given = (row.get("environment") or {}).items()
+    env = {name: None if value is None else text(value) for name, value in given}
+    cwd, user = row.get("working_dir") or "", str(row.get("user") or "")
+    return process_beside(base, tuple(row["command"]), env=env, cwd=cwd, user=user)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 from compose import labels as key
 from compose.engine.local import told
-from compose.errors import EngineError
 from compose.record import record
 from runtime import container as containers
 from runtime import syncing
+from runtime.capture import capture
 from runtime.linux.identity import boot_id
-from runtime.messages import Closed
 from runtime.paths import Bundle
-from runtime.record import replace, to_plain
-from runtime.state import ACTIVE, RESTARTING, RUNNING, read_state
+from runtime.spec import process_beside
+from runtime.state import RESTARTING, RUNNING, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,11 +37,6 @@ class LiveContainer:
     @property
     def is_running(self) -> bool:
         return self.status == RUNNING
-
-    @property
-    def is_active(self) -> bool:
-        """Whether a shim works on it; else it is stopped."""
-        return self.status in ACTIVE
 
     @property
     def is_between(self) -> bool:
@@ -85,52 +77,24 @@ class LiveContainers:
     def execute(self, ident: str, hook: Mapping[str, Any]) -> tuple[int, str]:
         """Run a Compose hook (command, user, working_dir, environment, privileged) inside; (exit code, output)."""
         process = _process_of(containers.read_spec(self.roots, ident), hook)
-        channel = containers.connect(self.roots, ident)
-        reader, writer = os.pipe2(os.O_CLOEXEC)
-        try:
-            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                message = {"op": "exec", "process": to_plain(process), "privileged": bool(hook.get("privileged"))}
-                channel.send(message, (null, writer, writer))
-            finally:
-                os.close(null)
-                os.close(writer)
-            containers.answer(channel, f"exec in container {ident[:12]}", self.roots)
-            output = _drain(reader)
-            ended, _fds = channel.receive()
-            return int(ended.get("exit", 255)), output.decode(errors="replace")
-        except Closed:
-            raise EngineError(
-                f"cannot learn how {' '.join(process.args)} ended: the container's shim has died"
-            ) from None
-        finally:
-            os.close(reader)
-            channel.close()
+        output = bytearray()
+
+        def keep(line: bytes) -> None:
+            output.extend(line)
+            del output[:-_OUTPUT]
+
+        code = capture(self.roots, ident, process, keep, privileged=bool(hook.get("privileged")))
+        return code, output.decode(errors="replace")
 
 
 def _process_of(spec: ContainerSpec, hook: Mapping[str, Any]) -> Process:
-    env = dict(entry.split("=", 1) for entry in spec.process.env)
     given = hook.get("environment") or {}
     rows = given.items() if isinstance(given, dict) else (row.split("=", 1) for row in given if "=" in row)
-    env.update({name: str(value) for name, value in rows if value is not None})
+    env = {name: str(value) for name, value in rows if value is not None}
     command = hook.get("command") or ()
     if isinstance(command, str):
         import shlex
 
         command = shlex.split(command)
-    return replace(
-        spec.process,
-        args=tuple(command),
-        env=tuple(f"{name}={value}" for name, value in env.items()),
-        cwd=hook.get("working_dir") or spec.process.cwd,
-        user=str(hook.get("user") or "") or spec.process.user,
-        terminal=False,
-    )
-
-
-def _drain(fd: int) -> bytes:
-    """What is read until all writers are gone; only its end is kept."""
-    kept = b""
-    while data := os.read(fd, 65536):
-        kept = (kept + data)[-_OUTPUT:]
-    return kept
+    cwd, user = hook.get("working_dir") or "", str(hook.get("user") or "")
+    return process_beside(spec.process, tuple(command), env=env, cwd=cwd, user=user)

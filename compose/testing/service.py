@@ -144,20 +144,12 @@ class Replica:
         takes longer than ``timeout`` seconds (it is killed).
         """
         from runtime.container import read_spec
-        from runtime.record import replace
+        from runtime.spec import process_beside
 
         words = tuple(shlex.split(command)) if isinstance(command, str) else tuple(command)
         ident = self.observed().id
         base = read_spec(self.stack.roots, ident).process
-        variables = {**dict(entry.split("=", 1) for entry in base.env), **(env or {})}
-        process = replace(
-            base,
-            args=words,
-            env=tuple(f"{name}={value}" for name, value in variables.items()),
-            cwd=cwd or base.cwd,
-            user=user or base.user,
-            terminal=False,
-        )
+        process = process_beside(base, words, env=env or {}, cwd=cwd, user=user)
         data = stdin.encode() if isinstance(stdin, str) else stdin
         result = _execute(self.stack, ident, process, words, data, timeout)
         return result.check() if check else result

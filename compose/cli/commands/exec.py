@@ -8,7 +8,7 @@ from compose.api.read import check_services, replica
 from compose.record import record
 from runtime.client import exec_process
 from runtime.container import read_spec
-from runtime.record import replace
+from runtime.spec import process_beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,17 +56,11 @@ def wants_terminal(no_tty: bool) -> bool:
 
 def process_of(spec: ContainerSpec, options: Options, terminal: bool, term: str) -> Process:
     """The container's process with what ``exec`` changes. A variable without value is taken from our environment."""
-    env = dict(entry.split("=", 1) for entry in spec.process.env)
-    if terminal and term:
-        env.setdefault("TERM", term)
-    env.update(variables(options.env, os.environ))
-    return replace(
-        spec.process,
-        args=options.command,
-        env=tuple(f"{name}={value}" for name, value in env.items()),
-        cwd=options.workdir or spec.process.cwd,
-        user=options.user or spec.process.user,
-        terminal=terminal,
+    env = variables(options.env, os.environ)
+    if terminal and term and not any(entry.startswith("TERM=") for entry in spec.process.env):
+        env = {"TERM": term, **env}
+    return process_beside(
+        spec.process, options.command, env=env, cwd=options.workdir, user=options.user, terminal=terminal
     )
 
 
