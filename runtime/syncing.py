@@ -14,8 +14,9 @@ import stat
 
 from runtime.copy_tree import copy_content
 from runtime.errors import RuntimeFault
+from runtime.opening import live_root
 from runtime.record import record
-from runtime.state import ALIVE, RESTARTING, is_alive
+from runtime.state import RESTARTING
 from runtime.tree import kind_of, open_directory, open_in_root, remove_tree
 from runtime.users import UserError, resolve_user
 
@@ -73,7 +74,7 @@ def open_tree(spec: ContainerSpec, bundle: Bundle, state: State) -> Tree:
     """
     if state.status == RESTARTING:
         raise RuntimeFault(f"cannot write into container {spec.name}: it is restarting")
-    root = _live_root(state)
+    root = live_root(state)
     if root < 0:
         from runtime.overlay import detached_root
 
@@ -83,20 +84,6 @@ def open_tree(spec: ContainerSpec, bundle: Bundle, state: State) -> Tree:
     except BaseException:
         os.close(root)
         raise
-
-
-def _live_root(state: State) -> int:
-    """The root of the container's process, or -1; checked afterwards, for a pid may have got another owner."""
-    if state.status not in ALIVE:
-        return -1
-    try:
-        root = os.open(f"/proc/{state.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-    if not is_alive(state.pid, state.start_time):
-        os.close(root)
-        return -1
-    return root
 
 
 def owner_in(root: int, user: str) -> tuple[int, int]:

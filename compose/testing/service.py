@@ -290,16 +290,9 @@ def _execute(
 
 @told
 def _with_root(replica: Replica, work: Any) -> None:
-    from runtime.container import read_spec
-    from runtime.stopped import files_with_volumes
+    from runtime.opening import open_root
 
-    container = replica.observed()
-    if container.status in ("running", "paused"):
-        root = os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    else:
-        root = files_with_volumes(
-            read_spec(replica.stack.roots, container.id), Bundle(replica.stack.roots, container.id)
-        )
+    root = open_root(replica.stack.roots, replica.observed().id)
     try:
         work(root)
     finally:

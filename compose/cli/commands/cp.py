@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from compose.api.read import check_services, in_file_order, state_of
+from compose.api.read import check_services, in_file_order
 from compose.errors import UsageError
 from compose.record import record
 from runtime import copy as copying
+from runtime.opening import open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,19 +68,8 @@ def _containers(session: Session, service: str, options: Options) -> list[Observ
     return mine
 
 
-def _root(session: Session, container: ObservedContainer) -> int:
-    """A descriptor of the container's root directory, also of a stopped one."""
-    if state_of(container) in ("running", "paused"):
-        return os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    from runtime.container import read_spec
-    from runtime.paths import Bundle
-    from runtime.stopped import files_with_volumes
-
-    return files_with_volumes(read_spec(session.roots, container.id), Bundle(session.roots, container.id))
-
-
 def _copy_in(session: Session, container: ObservedContainer, source: str, path: str, options: Options) -> None:
-    root = _root(session, container)
+    root = open_root(session.roots, container.id)
     try:
         stream = sys.stdin.buffer if source == "-" else source
         copying.copy_to(root, stream, path, archive=options.archive, follow=options.follow_link)
@@ -88,7 +78,7 @@ def _copy_in(session: Session, container: ObservedContainer, source: str, path: 
 
 
 def _copy_out(session: Session, container: ObservedContainer, path: str, target: str, options: Options) -> None:
-    root = _root(session, container)
+    root = open_root(session.roots, container.id)
     try:
         stream = sys.stdout.buffer if target == "-" else target
         copying.copy_from(root, path, stream, archive=options.archive, follow=options.follow_link)
