@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from runtime.linux.identity import start_time
+from runtime.linux.mountinfo import unescape
 from runtime.paths import containers_dir, trash_dir
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ def _mounts(roots: Roots, known: set[str]) -> Iterator[str]:
     """Mounts below the directory of a container that is not there any more."""
     heads = (f"{containers_dir(roots)}/", f"{roots.run}/containers/", f"{trash_dir(roots)}/")
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        points = [line.split(" ", 5)[4] for line in file]
+        points = [unescape(line.split(" ", 5)[4]) for line in file]
     for point in points:
         head = next((one for one in heads if point.startswith(one)), "")
         if head and point[len(head) :].partition("/")[0] not in known:

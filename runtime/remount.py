@@ -11,6 +11,7 @@ import threading
 
 from runtime.linux import mount as m
 from runtime.linux import process
+from runtime.linux.mountinfo import unescape
 from runtime.record import record
 
 TYPE_CHECKING = False
@@ -40,17 +41,10 @@ def mounts_of(pid: int, device: str) -> list[Mounted]:
             fields = line.split(" ")
             if fields[2] == device:
                 row = Mounted(
-                    int(fields[0]), device, _plain(fields[3]), _plain(fields[4]), "ro" in fields[5].split(",")
+                    int(fields[0]), device, unescape(fields[3]), unescape(fields[4]), "ro" in fields[5].split(",")
                 )
                 found.append(row)
     return found
-
-
-def _plain(text: str) -> str:
-    """Undo the octal escapes of blanks and backslashes."""
-    for code in ("040", "011", "012", "134"):
-        text = text.replace(f"\\{code}", chr(int(code, 8)))
-    return text
 
 
 def device_of(path: str) -> str:

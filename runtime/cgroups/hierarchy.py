@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 
+from runtime.linux.mountinfo import unescape
 from runtime.record import record
 
 TYPE_CHECKING = False
@@ -55,14 +56,8 @@ def parse_mounts(text: str) -> list[tuple[str, str, str, frozenset[str]]]:
         kind, _source, options = after.split(" ", 2)
         if kind in ("cgroup", "cgroup2"):
             fields = before.split(" ")
-            found.append((kind, _unescape(fields[4]), _unescape(fields[3]), frozenset(options.split(","))))
+            found.append((kind, unescape(fields[4]), unescape(fields[3]), frozenset(options.split(","))))
     return found
-
-
-def _unescape(path: str) -> str:
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        path = path.replace(code, char)
-    return path
 
 
 def select_hierarchies(
