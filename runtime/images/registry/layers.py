@@ -17,6 +17,7 @@ from runtime.images.registry.claim import Claim
 from runtime.images.registry.errors import DigestMismatch, RegistryFault
 from runtime.images.registry.fetch import Blob, ReadAhead
 from runtime.images.registry.progress import Part
+from runtime.images.registry.workers import in_turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,36 +53,22 @@ class Layers:
             self._chains.append(chain_of(self._chains[-1] if self._chains else "", diff_id))
         self._layers: list[Layer | None] = [None] * len(diff_ids)
         self._ready = [threading.Event() for _each in diff_ids]
-        self._lock = threading.Lock()
-        self._next = 0
         self._errors: list[BaseException] = []
 
     def fetch(self) -> list[Layer]:
         """All layers, in the store. Raises the first error; then no thread goes on with another layer."""
-        count = min(WORKERS, len(self._diff_ids))
-        threads = [threading.Thread(target=self._work, daemon=True) for _each in range(count - 1)]
-        for thread in threads:
-            thread.start()
-        self._work()
-        for thread in threads:
-            thread.join()
-        if self._errors:
-            raise self._errors[0]
-        return [layer for layer in self._layers if layer is not None]
+        return in_turn(len(self._diff_ids), WORKERS, self._brought, slots=_SLOTS, errors=self._errors)
 
-    def _work(self) -> None:
-        while True:
-            with _SLOTS:
-                with self._lock:
-                    number = self._next
-                    if self._errors or number >= len(self._diff_ids):
-                        return
-                    self._next += 1
-                try:
-                    self._layers[number] = self._one(number)
-                except BaseException as error:  # noqa: BLE001 -- raised again by fetch
-                    self._errors.append(error)
-                self._ready[number].set()
+    def _brought(self, number: int) -> Layer:
+        """A layer. That it did not come is told to those that wait for it, and ends the others' streams."""
+        try:
+            layer = self._layers[number] = self._one(number)
+            return layer
+        except BaseException as error:
+            self._errors.append(error)  # before those that wait are woken: theirs must not be the first
+            raise
+        finally:
+            self._ready[number].set()
 
     def wait_for(self, number: int) -> Layer:
         """A lower layer, when it is there. Raises RegistryFault when it did not come."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 
 from runtime.images.layer_tar import checked_chunks
 from runtime.images.origins import origins_of
@@ -12,6 +11,7 @@ from runtime.images.registry.client import OCI_MANIFEST, fault_of
 from runtime.images.registry.manifests import Descriptor
 from runtime.images.registry.progress import Part
 from runtime.images.registry.upload import upload_stream
+from runtime.images.registry.workers import in_turn
 from runtime.images.store import store_dir
 
 TYPE_CHECKING = False
@@ -38,37 +38,10 @@ class LayerSender:
         self._client = client
         self._compression = compression
         self._tell = tell
-        self._layers: Sequence[tuple[str, str]] = ()
-        self._found: list[Descriptor | None] = []
-        self._errors: list[BaseException] = []
-        self._lock = threading.Lock()
-        self._next = 0
 
     def send(self, layers: Sequence[tuple[str, str]]) -> list[Descriptor]:
-        """(snapshot, diff id) of each; their blobs there, in that order. Raises the first error. Call it once."""
-        self._layers, self._found = layers, [None] * len(layers)
-        count = min(_WORKERS, len(self._layers))
-        threads = [threading.Thread(target=self._work, daemon=True) for _each in range(count - 1)]
-        for thread in threads:
-            thread.start()
-        self._work()
-        for thread in threads:
-            thread.join()
-        if self._errors:
-            raise self._errors[0]
-        return [one for one in self._found if one is not None]
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                number = self._next
-                if self._errors or number >= len(self._layers):
-                    return
-                self._next += 1
-            try:
-                self._found[number] = self._one(*self._layers[number])
-            except BaseException as error:  # noqa: BLE001 -- raised again by send
-                self._errors.append(error)
+        """(snapshot, diff id) of each; their blobs there, in that order. Raises the first error."""
+        return in_turn(len(layers), _WORKERS, lambda number: self._one(*layers[number]))
 
     def _one(self, snapshot: str, diff_id: str) -> Descriptor:
         part = diff_id[7:19]
