@@ -67,7 +67,7 @@ def load_desired(
 
         loaded = load(options, environ, KEEPING)
         desired = desired_from_loaded(loaded)
-        if not loaded.inputs.used_stdin:
+        if loaded.inputs.repeatable:
             memo.write(path, desired, loaded.inputs.files, loaded.inputs.variables)
     if refuse:
         refuse_to_run(desired)
@@ -100,7 +100,7 @@ def load_watched(options: LoadOptions, environ: Mapping[str, str], state_dir: st
         desired = desired_from_loaded(load(options, environ, inputs=seen))
     finally:
         inputs.update(path for path in seen.files if path.startswith("/"))
-    if not seen.used_stdin:
+    if seen.repeatable:
         path = memo.path_of(options, options.cwd or working_directory(environ), state_dir)
         memo.write(path, desired, seen.files, seen.variables)
     return desired

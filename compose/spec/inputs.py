@@ -19,13 +19,17 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 class Inputs:
-    """The files and variables of one load. ``files``: path → (stamp, content or None), None when absent."""
+    """The files and variables of one load. ``files``: path → (stamp, content or None), None when absent.
+
+    Not ``repeatable``: something was read that can change without a trace here (standard input, a remote file), so that
+    the load must not be remembered.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.files: dict[str, tuple[Stamp, bytes | None] | None] = {}
         self.variables: dict[str, str | None] = {}
-        self.used_stdin = False
+        self.repeatable = True
 
     def variable(self, name: str) -> str | None:
         """A variable of the process environment, or None."""
@@ -42,7 +46,7 @@ class Inputs:
             return path
         from compose.spec.remote import fetch
 
-        self.used_stdin = True  # as little to be remembered: it may change without a trace here
+        self.repeatable = False
         return fetch(path, self.environ, CANDIDATES, where)
 
     def everything(self) -> dict[str, str]:
@@ -62,7 +66,7 @@ class Inputs:
     def read(self, path: str, what: str, where: str = "") -> bytes:
         """The content of a file; ``-`` is standard input. Raises SpecError that names it as ``what``."""
         if path == "-":
-            self.used_stdin = True
+            self.repeatable = False
             return sys.stdin.buffer.read()
         try:
             with open(path, "rb", buffering=0) as file:

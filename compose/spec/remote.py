@@ -47,7 +47,7 @@ def cache_dir(environ: Mapping[str, str]) -> str:
 
 
 def _from_git(url: str, environ: Mapping[str, str], candidates: tuple[str, ...]) -> str:
-    from runtime.build.git import commit_of, fetch, split_url
+    from runtime.build.git import commit_of, fetch, find_inside, split_url
 
     repository, reference, inside = split_url(url)
     commit = commit_of(repository, reference)
@@ -55,8 +55,8 @@ def _from_git(url: str, environ: Mapping[str, str], candidates: tuple[str, ...])
     home = os.path.join(cache_dir(environ), key, _stem(repository))
     if not os.path.isdir(home):
         _once(home, lambda target: fetch(f"{repository}#{commit}", target, keep=False))
-    found = os.path.realpath(os.path.join(home, inside.strip("/")))
-    if not f"{found}/".startswith(f"{os.path.realpath(home)}/") or not os.path.exists(found):
+    found = find_inside(home, inside)
+    if not found:
         raise SpecError(f"cannot read {url}: the repository has no {inside!r}")
     if not os.path.isdir(found):
         return found

@@ -75,10 +75,16 @@ def fetch(url: str, target: str, *, keep: bool, commit: str = "") -> str:
 
 
 def _inside(target: str, directory: str, url: str) -> str:
-    path = os.path.realpath(os.path.join(target, directory.strip("/")))
-    if not f"{path}/".startswith(f"{os.path.realpath(target)}/") or not os.path.isdir(path):
+    path = find_inside(target, directory)
+    if not os.path.isdir(path):
         raise BuildFault(f"cannot use {url}: it has no directory {directory!r}")
     return path
+
+
+def find_inside(target: str, path: str) -> str:
+    """Where that is below ``target``, links followed; empty when it is not there, or leads outside."""
+    found = os.path.realpath(os.path.join(target, path.strip("/")))
+    return found if f"{found}/".startswith(f"{os.path.realpath(target)}/") and os.path.exists(found) else ""
 
 
 def _git(directory: str, *words: str) -> str:

@@ -82,7 +82,7 @@ def _answer(session: Session, options: Options) -> tuple[str, list[str]]:
     from compose.api.config import answer
 
     fresh = answer(load_options, _question(options), session.environ)
-    if not forgetful and not fresh.inputs.used_stdin:
+    if not forgetful and fresh.inputs.repeatable:
         memo.write_plain(path, [fresh.text, fresh.warnings], fresh.inputs.files, fresh.inputs.variables)
     return fresh.text, list(fresh.warnings)
 
