@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from netplan.netlink.socket import Netlink
 
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
-NEWADDR, DELADDR, NEWROUTE, DELROUTE, GETROUTE, NEWNEIGH, NEWNSID, GETNSID = 20, 21, 24, 25, 26, 28, 88, 90
+NEWADDR, NEWROUTE, DELROUTE, GETROUTE, NEWNEIGH, NEWNSID, GETNSID = 20, 24, 25, 26, 28, 88, 90
 _NODAD = 0x02
 UP = 1
 _INET, _INET6, _BRIDGE = 2, 10, 7
@@ -189,12 +189,6 @@ def add_address(index: int, address: int, length: int, family: Family = V4) -> M
     parts = attr(1, own) + (attr(2, own) if family is V4 else u32(8, _NODAD))
     parts += attr(4, pack(">I", address | host)) if host > 1 else b""
     return message(NEWADDR, CREATE | REPLACE, pack("=BBBBI", family.inet, length, 0, 0, index), parts)
-
-
-def delete_address(index: int, address: int, length: int, family: Family = V4) -> Message:
-    own = family.pack(address)
-    body = pack("=BBBBI", family.inet, length, 0, 0, index)
-    return message(DELADDR, 0, body, attr(1, own), attr(2, own), tolerate=(errno.EADDRNOTAVAIL,))
 
 
 def add_default_route(index: int, gateway: int, family: Family = V4) -> Message:

@@ -98,7 +98,6 @@ class Ignore:
             text = line.removeprefix("\ufeff") if number == 0 else line
             if not text.startswith("#") and text.strip():
                 self._add(text.strip())
-        self.has_exceptions = any(keep for keep, _pattern, _text in self.rules)
 
     def _add(self, text: str) -> None:
         keep = text.startswith("!")
