@@ -161,7 +161,10 @@ class Stack:
             self._guard().add(self.roots, self.name)
 
     def _guard(self) -> Guard:
-        return _guards.setdefault((os.getpid(), self._watched), Guard(self._watched))
+        key = (os.getpid(), self._watched)
+        if key not in _guards:
+            _guards[key] = Guard(self._watched)
+        return _guards[key]
 
     def _prepare_volumes(self) -> None:
         from runtime.generations import prepare
