@@ -64,6 +64,8 @@ def _class(pattern: str, at: int) -> tuple[str, int]:
             raise _bad(pattern)
         if pattern[at] == "]" and rows:
             inner = "".join(rows)
+            if not inner:  # only ranges that run backwards: nothing is in them
+                return "[^/]" if negated else "(?!)", at + 1
             return f"(?!/)[{'^' if negated else ''}{inner}]", at + 1
         low, at = _class_char(pattern, at)
         high = low

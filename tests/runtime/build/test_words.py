@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime.build.errors import BuildFault
@@ -108,7 +108,16 @@ def test_a_directory_is_pruned_only_if_nothing_below_may_be_kept() -> None:
     assert not Ignore(["a", "!**/c"]).prunes("a")
 
 
+def test_a_range_that_runs_backwards_holds_nothing() -> None:
+    import re
+
+    assert not re.fullmatch(glob_regex("[b-a]"), "a")
+    assert re.fullmatch(glob_regex("[b-ax]"), "x")
+    assert re.fullmatch(glob_regex("[^b-a]"), "a")
+
+
 @given(st.text(alphabet="ab*?[]^-\\/", max_size=12))
+@example("[[-?]")
 def test_patterns_compile_or_are_refused(text: str) -> None:
     import re
 
