@@ -3,8 +3,13 @@
     .venv/bin/python bench/pull.py [--runs 3]
 
 Needs docker-registry (``make registries``). The image: 5,400 files of this machine's /usr, 307 MB, as one layer and as
-five. pycompose has an empty store for each run, docker has its images removed before. Seconds from spawning the command
-to its end, CPU seconds (docker: of its daemon), peak memory of our process in MiB; medians.
+five; each run has its own, with other digests, so that neither tool removes anything between runs (ext4 is slow for
+minutes where inodes were just deleted) and neither has a layer already. pycompose has an empty store for each run.
+Seconds from spawning the command to its end, CPU seconds (docker: of its daemon), peak memory of our process in MiB;
+medians.
+
+Before each command as much memory is written and freed as it will need: a virtual machine pays its host about a second
+for 300 MB that it has not touched lately, and whoever comes first would pay for both.
 """
 
 from __future__ import annotations
@@ -66,22 +71,27 @@ def files() -> list[str]:
     return sorted({path for _size, path in chosen})
 
 
-def write_layers(base: Path, count: int) -> list[Path]:
-    """The files as so many tars."""
+def write_layers(base: Path, count: int, run: int) -> list[Path]:
+    """The files as so many tars, each with a file that no other run has."""
     chosen = files()
     paths = [base / f"{count}-{number}.tar" for number in range(count)]
     for number, path in enumerate(paths):
         with tarfile.open(path, "w") as tar:
+            tar.addfile(tarfile.TarInfo(f"run-{run}-of-{base.name}"))
             for name in chosen[number * len(chosen) // count : (number + 1) * len(chosen) // count]:
                 tar.add(name, name.lstrip("/"), recursive=False)
     return paths
 
 
-def make_image(base: Path, host: str, count: int) -> None:
+def name_of(host: str, count: int, run: int) -> str:
+    return f"{host}/bench{count}-{run}:1"
+
+
+def make_image(base: Path, host: str, count: int, run: int) -> None:
     """Load the layers as an image, and push it."""
     import hashlib
 
-    layers = write_layers(base, count)
+    layers = write_layers(base, count, run)
     ids = [f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in layers]
     config = {
         "os": "linux",
@@ -95,13 +105,22 @@ def make_image(base: Path, host: str, count: int) -> None:
     (saved / "config.json").write_bytes(data)
     for path in layers:
         path.rename(saved / path.name)
-    name = f"{host}/bench{count}:1"
+    name = name_of(host, count, run)
     row = {"Config": "config.json", "RepoTags": [name], "Layers": [path.name for path in layers]}
     (saved / "manifest.json").write_text(json.dumps([row]))
     roots = Roots(str(base / "source"), str(base / "run"))
     load_archive(roots, str(saved))
     push(roots, name, environ=os.environ)
     shutil.rmtree(saved)
+
+
+def warm(base: Path) -> None:
+    """Let the machine have a gigabyte of free memory that it need not ask its host for, and nothing left to write."""
+    os.sync()
+    with open(base / "warm", "wb", buffering=0) as file:
+        for _each in range(1024):
+            file.write(bytes(1 << 20))
+        os.unlink(file.name)
 
 
 def run_ours(words: list[str], state: str) -> Row:
@@ -157,38 +176,44 @@ def registry(base: Path) -> tuple[subprocess.Popen[bytes], str]:
 
 
 def measure(base: Path, host: str, docker: Docker | None, runs: int) -> Iterator[tuple[str, str, Row]]:
-    for number in range(runs):
+    for run in range(runs):
         for count in (1, 5):
-            name = f"{host}/bench{count}:1"
-            yield (
-                f"pull, {count} layers",
-                "pycompose",
-                run_ours(["image", "pull", "-q", name], f"{base}/store{number}-{count}"),
-            )
+            name, row = name_of(host, count, run), f"pull, {count} layers"
+            warm(base)
+            yield row, "pycompose", run_ours(["image", "pull", "-q", name], f"{base}/store{run}-{count}")
             if docker is not None:
-                docker.forget(name)
-                yield f"pull, {count} layers", "docker", docker.run("pull", "-q", name)
-        state = f"{base}/store{number}-1"
-        target = f"{host}/pushed-{number}:1"
-        run_ours(["image", "tag", f"{host}/bench1:1", target], state)
-        shutil.rmtree(f"{state}/images/origins")  # as if it had been built here: nothing is known of any registry
-        yield "push, 1 layer", "pycompose", run_ours(["image", "push", "-q", target], state)
-        if docker is not None:
-            other = f"{host}/docker-{number}:1"
-            with open(base / "import.tar", "wb") as file:
-                subprocess.run(["docker", "save", f"{host}/bench1:1"], check=True, stdout=file)
-            with tarfile.open(base / "import.tar") as saved:
-                row = json.load(saved.extractfile("manifest.json"))[0]  # type: ignore[arg-type]
-                layer = saved.extractfile(row["Layers"][0])
-                extra = b"\0" * 512 * (number + 1)  # another diff id: docker knows nothing of it either
-                with subprocess.Popen(
-                    ["docker", "import", "-", other], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-                ) as child:
-                    assert child.stdin and layer
-                    shutil.copyfileobj(layer, child.stdin)
-                    child.stdin.write(extra)
-            yield "push, 1 layer", "docker", docker.run("push", "-q", other)
-            docker.forget(other)
+                warm(base)
+                yield row, "docker", docker.run("pull", "-q", name)
+        yield from measure_push(base, host, docker, run)
+
+
+def measure_push(base: Path, host: str, docker: Docker | None, run: int) -> Iterator[tuple[str, str, Row]]:
+    """The one layer, as if it had been built here: nothing is known of any registry."""
+    name, state = name_of(host, 1, run), f"{base}/store{run}-1"
+    target = f"{host}/pushed-{run}:1"
+    run_ours(["image", "tag", name, target], state)
+    shutil.rmtree(f"{state}/images/origins")
+    warm(base)
+    yield "push, 1 layer", "pycompose", run_ours(["image", "push", "-q", target], state)
+    if docker is not None:
+        other = f"{host}/docker-{run}:1"
+        import_layer(base, name, other)
+        warm(base)
+        yield "push, 1 layer", "docker", docker.run("push", "-q", other)
+
+
+def import_layer(base: Path, name: str, other: str) -> None:
+    """The layer of docker's image ``name`` as another one that docker has never seen."""
+    with open(base / "import.tar", "wb") as file:
+        subprocess.run(["docker", "save", name], check=True, stdout=file)
+    with tarfile.open(base / "import.tar") as saved:
+        row = json.load(saved.extractfile("manifest.json"))[0]  # type: ignore[arg-type]
+        layer = saved.extractfile(row["Layers"][0])
+        words = ["docker", "import", "-", other]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
+            assert child.stdin and layer
+            shutil.copyfileobj(layer, child.stdin)
+            child.stdin.write(bytes(512))  # another diff id
 
 
 def main() -> int:
@@ -204,8 +229,9 @@ def main() -> int:
         base = Path(directory)
         child, host = registry(base)
         try:
-            for count in (1, 5):
-                make_image(base, host, count)
+            for run in range(options.runs):
+                for count in (1, 5):
+                    make_image(base, host, count, run)
             samples: dict[tuple[str, str], list[Row]] = {}
             for row, tool, values in measure(base, host, docker, options.runs):
                 samples.setdefault((row, tool), []).append(values)
@@ -213,7 +239,8 @@ def main() -> int:
             child.kill()
             child.wait()
             if docker is not None:
-                docker.forget(f"{host}/bench1:1", f"{host}/bench5:1")
+                made = [name_of(host, count, run) for count in (1, 5) for run in range(options.runs)]
+                docker.forget(*made, *(f"{host}/docker-{run}:1" for run in range(options.runs)))
     print("| | | seconds | CPU seconds | MiB |\n|---|---|---|---|---|")
     for (row, tool), rows in samples.items():
         wall, cpu, memory = (statistics.median(one[column] for one in rows) for column in range(3))
