@@ -25,6 +25,7 @@ from runtime.images.tape import NAME as TAPE
 from runtime.images.tape import Tape
 from runtime.images.tar import Source, TarReader
 from runtime.images.unpack import Extractor
+from runtime.linux.placement import spread
 from runtime.record import record, replace
 from runtime.tree import fsync_directory, open_directory, remove_tree, syncfs, write_durable
 
@@ -82,7 +83,6 @@ class Staging:
         self.base = prepare(roots)
         self.layers: list[Layer] = []
         self._mutex = threading.Lock()
-        self._count = 0
         self._lock = lock_store(roots, exclusive=False)
         sweep(roots)
         self.path, self.fd = self._make()
@@ -94,6 +94,7 @@ class Staging:
             fd = open_directory(path)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                spread(fd)
                 if os.fstat(fd).st_nlink and os.path.samestat(os.stat(path), os.fstat(fd)):
                     return path, fd
             except OSError:  # another process' sweep was faster between mkdir and flock
@@ -148,10 +149,8 @@ class Staging:
         return layer
 
     def _place(self) -> str:
-        """A new directory for one layer."""
-        with self._mutex:
-            place = f"{self.path}/{self._count}"
-            self._count += 1
+        """A new directory for one layer; where ext4 puts it follows from its name."""
+        place = f"{self.path}/{os.urandom(6).hex()}"
         os.mkdir(place, 0o700)
         os.mkdir(f"{place}/diff", 0o755)
         return place
