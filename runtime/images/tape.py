@@ -11,6 +11,7 @@ import struct
 import zlib
 
 from runtime.errors import RuntimeFault
+from runtime.tree import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,22 +34,25 @@ class Tape:
         self._file = open(path, "wb", buffering=0)
         self._file.write(_MAGIC)
         self._pack: Any = _compressor()
+        self._records = bytearray()  # not yet compressed
         self._raw: list[bytes] = []
         self._raw_size = 0
         self._at = b""
         self._offset = self._length = 0
         self._spoilt = False
 
-    def raw(self, data: bytes | memoryview) -> None:
+    def raw(self, data: bytes) -> None:
         if self._length:
             self._end_content()
-        self._raw.append(bytes(data))
+        self._raw.append(data)
         self._raw_size += len(data)
         if self._raw_size >= _FLUSH:
             self._end_raw()
 
     def file(self, at: tuple[bytes, ...]) -> None:
         """The content that follows is that of the file at this place."""
+        if self._length:
+            self._end_content()
         self._at = b"/".join(at)
 
     def content(self, offset: int, length: int) -> None:
@@ -76,9 +80,10 @@ class Tape:
         self._length = 0
 
     def _write(self, data: bytes) -> None:
-        packed = self._pack.compress(data)
-        if packed:
-            self._file.write(packed)
+        self._records += data
+        if len(self._records) >= _FLUSH:
+            write_all(self._file.fileno(), self._pack.compress(self._records))
+            self._records.clear()
 
     def close(self) -> None:
         """Finish the file; without one when the stream cannot be made again."""
@@ -86,7 +91,7 @@ class Tape:
             self._end_content()
         if self._raw:
             self._end_raw()
-        self._file.write(self._pack.flush())
+        write_all(self._file.fileno(), self._pack.compress(self._records) + self._pack.flush())
         self._file.close()
         if self._spoilt:
             os.unlink(self._path)

@@ -20,6 +20,7 @@ from runtime.images.tar_fields import (
     pax_number,
     plain_name,
     show,
+    small_number,
     sparse_pairs,
     truncated,
     xattrs_of,
@@ -42,6 +43,8 @@ BLOCK = 512
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _BODILESS = (HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO)
 _IGNORED = b"VNg"  # volume label, old GNU long names table, PAX global header
+_END = bytes(BLOCK)
+_PLAIN_KEYS = frozenset(("path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime", "atime", "ctime"))
 _MAX_META = 1 << 20  # one PAX header or long name, bytes
 _MAX_ENTRIES = 1_000_000
 
@@ -67,66 +70,87 @@ class Entry:
 class Source:
     """Exact reads over chunks of any size; every byte is counted and, with ``digest``, hashed.
 
-    ``tape`` keeps all that is not content of files, so that the stream can be made again (tape.py).
+    ``tape`` keeps all that is not content of files, so that the stream can be made again (tape.py). It gets what lies
+    between two contents in one piece: three headers and the padding of a small file cost more apart than together.
     """
 
     def __init__(self, chunks: Iterable[bytes], digest: Hash | None = None, tape: Tape | None = None) -> None:
         self._chunks = iter(chunks)
         self._digest = digest
         self.tape = tape
-        self._buffer = memoryview(b"")
-        self.count = 0
+        self._chunk = b""
+        self._view = memoryview(b"")
+        self._at = self._end = 0  # what has been read of the chunk, and its length
+        self._kept = 0  # up to where the tape has it
+        self._before = 0  # bytes of the chunks before
+
+    @property
+    def count(self) -> int:
+        """How many bytes have been read."""
+        return self._before + self._at
 
     def _fill(self) -> bool:
+        """The next chunk, when this one has been read to its end."""
+        self._keep()
         for chunk in self._chunks:
             if chunk:
                 if self._digest is not None:
                     self._digest.update(chunk)
-                self._buffer = memoryview(chunk)
+                self._before += self._end
+                self._chunk, self._view = chunk, memoryview(chunk)
+                self._at, self._end, self._kept = 0, len(chunk), 0
                 return True
         return False
 
-    def piece(self, most: int) -> memoryview:
-        """Between 1 and ``most`` bytes; empty only at the end."""
-        if not self._buffer and not self._fill():
-            return self._buffer
-        out, self._buffer = self._buffer[:most], self._buffer[most:]
-        self.count += len(out)
+    def _keep(self) -> None:
+        """Let the tape have what was read since the last content."""
+        if self.tape is not None and self._kept < self._at:
+            self.tape.raw(self._chunk[self._kept : self._at])
+        self._kept = self._at
+
+    def content(self, most: int, offset: int) -> memoryview:
+        """Between 1 and ``most`` bytes of a file, from ``offset`` in it. Raises BadArchive at the end."""
+        if self._at == self._end and not self._fill():
+            raise truncated()
+        self._keep()
+        out = self._view[self._at : self._at + most]
+        self._at = self._kept = self._at + len(out)
+        if self.tape is not None:
+            self.tape.content(offset, len(out))
         return out
 
     def take(self, size: int) -> bytes:
         """Exactly ``size`` bytes, or none at all at the end. Raises BadArchive when it ends in between."""
-        first = self.piece(size)
-        if len(first) == size or not first:
-            return self._taped(bytes(first))
-        parts, left = [first], size - len(first)
-        while left:
-            part = self.piece(left)
-            if not part:
-                raise truncated()
+        at, end = self._at, self._at + size
+        if end <= self._end:
+            self._at = end
+            return self._chunk[at:end]
+        parts: list[bytes] = []
+        while size:
+            if self._at == self._end and not self._fill():
+                if parts:
+                    raise truncated()
+                return b""
+            part = self._chunk[self._at : self._at + size]
             parts.append(part)
-            left -= len(part)
-        return self._taped(b"".join(parts))
-
-    def _taped(self, data: bytes) -> bytes:
-        if self.tape is not None:
-            self.tape.raw(data)
-        return data
+            self._at += len(part)
+            size -= len(part)
+        return b"".join(parts)
 
     def skip(self, size: int) -> None:
-        while size:
-            part = self.piece(size)
-            if not part:
+        """Raises BadArchive when it ends before."""
+        while size > self._end - self._at:
+            size -= self._end - self._at
+            self._at = self._end
+            if not self._fill():
                 raise truncated()
-            if self.tape is not None:
-                self.tape.raw(part)
-            size -= len(part)
+        self._at += size
 
     def drain(self) -> None:
         """Read what follows the end of the archive: it is part of the digest."""
-        while part := self.piece(1 << 20):
-            if self.tape is not None:
-                self.tape.raw(part)
+        self._at = self._end
+        while self._fill():
+            self._at = self._end
 
 
 class TarReader:
@@ -143,7 +167,7 @@ class TarReader:
         while True:
             self._finish_entry()
             header = self.source.take(BLOCK)
-            if not header or not header.strip(b"\0"):
+            if not header or header == _END:
                 self.source.drain()
                 return
             self._count()
@@ -169,13 +193,9 @@ class TarReader:
         """The current entry's content as (offset in the file, bytes)."""
         for offset, length in self._runs or ((0, self._left),):
             while length:
-                part = self.source.piece(min(length, self._left))
-                if not part:
-                    raise truncated()
+                part = self.source.content(min(length, self._left), offset)
                 self._left -= len(part)
                 length -= len(part)
-                if self.source.tape is not None:
-                    self.source.tape.content(offset, len(part))
                 yield offset, part
                 offset += len(part)
 
@@ -205,6 +225,7 @@ class TarReader:
     def _entry(self, header: bytes, kind: bytes, pax: dict[str, bytes]) -> Entry:
         name = pax.get("path") or plain_name(header)
         size = pax_number(pax, "size", header[124:136])
+        special = pax and not pax.keys() <= _PLAIN_KEYS  # of a sparse file, or with extended attributes
         if kind in (b"\0", b"7", FILE):
             kind = DIRECTORY if name.endswith(b"/") and kind == b"\0" else FILE
         self._body(0 if kind in _BODILESS else size)
@@ -212,25 +233,25 @@ class TarReader:
             kind, size = FILE, self._old_gnu_sparse(header)
         elif kind not in _BODILESS and kind != FILE:
             raise BadArchive(f"cannot unpack {show(name)}: unknown entry type {kind!r}")
-        elif kind == FILE and any(key.startswith("GNU.sparse.") for key in pax):
+        elif kind == FILE and special and any(key.startswith("GNU.sparse.") for key in pax):
             name, size = self._pax_sparse(pax, name)
         check_name(name)
         major = minor = 0
         if kind in (CHAR, BLOCKDEV):
             major, minor = device(number(header[329:337]), number(header[337:345]), name)
         return Entry(
-            name=name,
-            type=kind,
-            mode=number(header[100:108]) & 0o7777,
-            uid=ident(pax_number(pax, "uid", header[108:116]), name),
-            gid=ident(pax_number(pax, "gid", header[116:124]), name),
-            size=size if kind == FILE else 0,
-            mtime_ns=mtime_ns(pax.get("mtime"), header[136:148]),
-            link=check_link(name, pax.get("linkpath") or header[157:257].partition(b"\0")[0], kind),
-            major=major,
-            minor=minor,
-            xattrs=xattrs_of(pax),
-            sparse=self._runs,
+            name,
+            kind,
+            small_number(header[100:108]) & 0o7777,
+            ident(decimal(pax["uid"]) if "uid" in pax else small_number(header[108:116]), name),
+            ident(decimal(pax["gid"]) if "gid" in pax else small_number(header[116:124]), name),
+            size if kind == FILE else 0,
+            mtime_ns(pax.get("mtime"), header[136:148]),
+            check_link(name, pax.get("linkpath") or header[157:257].partition(b"\0")[0], kind),
+            major,
+            minor,
+            xattrs_of(pax) if special else None,
+            self._runs,
         )
 
     def _old_gnu_sparse(self, header: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from zlib import adler32
 
 from runtime.errors import BadArchive
@@ -10,6 +11,7 @@ _MAX_NAME, _MAX_COMPONENT, _MAX_DEPTH = 4096, 255, 256
 _MAX_XATTRS = 64 << 10  # bytes of one inode's extended attributes
 _MAX_ID = (1 << 32) - 2
 _MAX_NUMBER = (1 << 63) - 1  # what the kernel takes as a size
+_BLANK = 8 * ord(" ")  # the sum of the checksum's field, which counts as blanks
 _MAX_SECONDS = (1 << 34) - 1  # what ext4 holds
 
 
@@ -28,13 +30,15 @@ def show(name: bytes) -> str:
 
 def has_checksum(header: bytes) -> bool:
     """Whether a header's checksum is right, over unsigned bytes or, as some old programs wrote it, signed ones."""
-    text = header[148:156].strip(b" \0")
+    field = header[148:156]
+    text = field.strip(b" \0")
     if not text or text.strip(b"01234567"):
         return False
-    rest = header[:148] + b"        " + header[156:]
     stored = int(text, 8)
-    if adler32(rest) & 0xFFFF == (stored + 1) % 65521:  # its lower half is the sum of the bytes, and it is quick
+    total = adler32(header) & 0xFFFF  # 1 and the sum of the bytes, modulo 65521, and it is quick
+    if (total - 1 - sum(field) + _BLANK - stored) % 65521 == 0:
         return True
+    rest = header[:148] + b"        " + header[156:]
     return stored == sum(rest) or stored == sum(byte - 256 if byte > 127 else byte for byte in rest)
 
 
@@ -45,11 +49,17 @@ def number(field: bytes) -> int:
             raise BadArchive("cannot unpack archive: a header holds a negative number")
         return _bounded(int.from_bytes(bytes((field[0] & 0x3F,)) + field[1:], "big"))
     text = field.strip(b" \0")
-    if not text:
-        return 0
-    if text.strip(b"01234567"):
+    if text.isdigit():  # int() itself takes more: signs, blanks, underscores
+        try:
+            return int(text, 8)
+        except ValueError:
+            pass
+    if text:
         raise BadArchive(f"cannot unpack archive: {show(text)} is not an octal number")
-    return int(text, 8)
+    return 0
+
+
+small_number = functools.lru_cache(1024)(number)  # modes and owners, which come again and again
 
 
 def decimal(text: bytes) -> int:
@@ -104,6 +114,8 @@ def plain_name(header: bytes) -> bytes:
 def check_name(name: bytes) -> None:
     if not name or b"\0" in name:
         raise BadArchive(f"cannot unpack {show(name)}: not a file name")
+    if len(name) <= _MAX_COMPONENT:  # nearly all: nothing in it can be too long or too deep
+        return
     parts = name.split(b"/")
     if len(name) > _MAX_NAME or len(parts) > _MAX_DEPTH or any(len(part) > _MAX_COMPONENT for part in parts):
         raise BadArchive(f"cannot unpack {show(name)}: the name is too long")
@@ -130,7 +142,7 @@ def parse_pax(data: bytes) -> dict[str, bytes]:
             raise BadArchive("cannot unpack archive: a PAX header is malformed")
         records[key.decode("utf-8", "surrogateescape")] = value
         at += length
-    return {key: value for key, value in records.items() if value}
+    return records if all(records.values()) else {key: value for key, value in records.items() if value}
 
 
 def xattrs_of(pax: dict[str, bytes]) -> dict[str, bytes] | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     At = tuple[bytes, ...]
 
+_NOT_NAMES = (b"", b".", b"..")  # how a path may end
 _OPAQUE = b".wh..wh..opq"
 _RESERVE = 20  # one part in twenty of the disk stays free
 _BAD_ENTRY = (  # what the kernel says to an entry that makes no sense
@@ -96,14 +97,18 @@ class Extractor:
     # -- entries ---------------------------------------------------------------------------------------------------
 
     def _add(self, entry: Entry) -> None:
-        parts = split(entry.name)
-        if not parts:
-            return self._add_root(entry)
-        name, parent = parts[-1], b"/".join(parts[:-1])
+        parent, _, name = entry.name.rpartition(b"/")
+        if name in _NOT_NAMES:
+            parts = split(entry.name)
+            if not parts:
+                return self._add_root(entry)
+            parent, name = b"/".join(parts[:-1]), parts[-1]
         if self._whiteouts and name.startswith(b".wh."):
             return self._add_whiteout(entry, parent, name)
         if entry.type in (CHAR, BLOCKDEV) and entry.type == CHAR and entry.major == entry.minor == 0:
-            self._warnings.append(f"left out {show_path(parts)}: a 0:0 device would hide files of other layers")
+            self._warnings.append(
+                f"left out {show_path(split(entry.name))}: a 0:0 device would hide files of other layers"
+            )
             return None
         at = (*self._tree.parent(parent), name)
         fd = self._tree.directory(at[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 
 from runtime.images.registry.client import fault_of
 from runtime.images.registry.errors import DigestMismatch, RegistryFault, Unreachable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runtime.images.registry.manifests import Descriptor
     from runtime.images.registry.transport import Answer
 
-PIECE = 1 << 18
-_AHEAD = 16  # pieces in the queue: what one layer may hold in memory is 4 MiB
+PIECE = 1 << 20
+_AHEAD = 8  # pieces in the queue: what one layer may hold in memory is 8 MiB
 
 
 class Blob:
@@ -117,9 +117,11 @@ class ReadAhead:
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
-        self._queue: Queue[bytes | None] = Queue(_AHEAD)
+        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self._room: SimpleQueue[bool] = SimpleQueue()  # a token per piece that may lie in the queue; False ends it
+        for _each in range(_AHEAD):
+            self._room.put(True)
         self._error: BaseException | None = None
-        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> ReadAhead:
@@ -128,15 +130,17 @@ class ReadAhead:
 
     def __exit__(self, *_details: object) -> None:
         """A thread that sits in a read ends by itself, at the latest when its connection has stalled long enough."""
-        self._stopped.set()
         try:
-            while True:
-                self._queue.get_nowait()
+            while self._room.get_nowait():
+                pass
         except Empty:
-            self._thread.join(0.2)
+            pass
+        self._room.put(False)
+        self._thread.join(0.2)
 
     def __iter__(self) -> Iterator[bytes]:
         while (piece := self._queue.get()) is not None:
+            self._room.put(True)
             yield piece
         if self._error is not None:
             raise self._error
@@ -144,17 +148,9 @@ class ReadAhead:
     def _run(self) -> None:
         try:
             for piece in self._pieces:
-                if not self._put(piece):
+                if not self._room.get():
                     return
+                self._queue.put(piece)
         except BaseException as error:  # noqa: BLE001 -- raised again in the reader's thread
             self._error = error
-        self._put(None)
-
-    def _put(self, piece: bytes | None) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(piece, timeout=0.5)
-                return True
-            except Full:
-                continue
-        return False
+        self._queue.put(None)
