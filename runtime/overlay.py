@@ -8,6 +8,7 @@ import os
 from runtime.errors import RuntimeFault
 from runtime.linux import mount as m
 from runtime.linux.identity import boot_id
+from runtime.linux.process import CLONE_FS, unshare
 from runtime.volatile import boot_record, marker, remove_marker, upper_is_dirty
 
 TYPE_CHECKING = False
@@ -42,36 +43,59 @@ def overlay(layers: tuple[str, ...], upper: str, work: str, volatile: bool) -> i
         m.fsconfig_string(context, b"source", b"overlay")
         for layer in layers:
             fds.append(os.open(layer, _PATH | os.O_DIRECTORY))
-        _set_layers(context, fds)
         if upper:
             for key, path in ((b"upperdir", upper), (b"workdir", work)):
                 fds.append(os.open(path, _PATH | os.O_DIRECTORY))
-                m.fsconfig_string(context, key, _short(os.fsencode(path), fds[-1]))
+                m.fsconfig_string(context, key, _short(os.path.abspath(os.fsencode(path)), fds[-1]))
         for key in (b"metacopy", b"redirect_dir", b"index", b"xino"):
             m.fsconfig_string(context, key, b"off")
         if volatile:
             m.fsconfig_flag(context, b"volatile")
-        m.fsconfig_create(context)
+        _create(context, fds[: len(layers)])
         return m.fsmount(context)
     finally:
         for fd in (context, *fds):
             os.close(fd)
 
 
-def _set_layers(context: int, fds: list[int]) -> None:
-    """Lower layers by descriptor (6.13), by one string each (6.8), or in one string (before)."""
+def _create(context: int, lower: list[int]) -> None:
+    """The superblock over these layers: given by descriptor (6.13), by one string each (6.8), or in one string."""
     try:
-        for fd in fds:
+        for fd in lower:
             m.fsconfig_fd(context, b"lowerdir+", fd)
     except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:  # before 6.5: that kernel takes any name of an option, and fails at the end
+            return _create_by_names(context, lower)
         if error.errno != errno.EINVAL:
             raise
-        names = [b"/proc/self/fd/%d" % fd for fd in fds]
         try:
-            for name in names:
-                m.fsconfig_string(context, b"lowerdir+", name)
+            for fd in lower:
+                m.fsconfig_string(context, b"lowerdir+", b"/proc/self/fd/%d" % fd)
         except OSError:
-            m.fsconfig_string(context, b"lowerdir", b":".join(names))
+            return _create_by_names(context, lower)
+    return m.fsconfig_create(context)
+
+
+def _create_by_names(context: int, lower: list[int]) -> None:
+    """With all layers in one string of 255 bytes, which holds 128 names of one letter below the working directory."""
+    joined = b":".join(b"/proc/self/fd/%d" % fd for fd in lower)
+    if len(joined) < 256:
+        m.fsconfig_string(context, b"lowerdir", joined)
+        return m.fsconfig_create(context)
+    links = new_filesystem(b"tmpfs", ((b"mode", b"0700"),))
+    unshare(CLONE_FS)  # the working directory of this thread alone
+    home = os.open(".", _PATH | os.O_DIRECTORY)
+    try:
+        names = [bytes((code,)) for code in range(1, 256) if code not in b"/:,\\."]
+        for name, fd in zip(names, lower):
+            os.symlink(b"/proc/self/fd/%d" % fd, name, dir_fd=links)
+        os.fchdir(links)
+        m.fsconfig_string(context, b"lowerdir", b":".join(names[: len(lower)]))
+        return m.fsconfig_create(context)
+    finally:
+        os.fchdir(home)
+        os.close(home)
+        os.close(links)
 
 
 def _short(path: bytes, fd: int) -> bytes:
@@ -174,21 +198,20 @@ def files_view(spec: ContainerSpec, bundle: Bundle) -> int:
 # -- the interpreter
 
 
-def sealed_executable(path: str) -> int:
+def sealed_executable(path: str, below: str) -> int:
     """An O_PATH descriptor of the executable on a read-only overlay view of its directory.
 
     A process started from it (``os.execve(fd, ...)``) shows in its /proc/PID/exe a file that nobody can write, whatever
-    the rights: the container's init is this interpreter until it executes the container's program. Raises OSError.
+    the rights: the container's init is this interpreter until it executes the container's program. ``below``: any other
+    directory, because an overlay takes no single layer, and a detached one only from Linux 6.15 on. Raises OSError.
     """
     directory, name = os.path.split(os.path.realpath(path))
     context = m.fsopen(b"overlay")
     fds: list[int] = []
     view = -1
     try:
-        empty = new_filesystem(b"tmpfs", ((b"mode", b"0755"), (b"nr_inodes", b"2")))
-        fds = [os.open(directory, _PATH | os.O_DIRECTORY), empty]
-        _set_layers(context, fds)
-        m.fsconfig_create(context)
+        fds += [os.open(layer, _PATH | os.O_DIRECTORY) for layer in (directory, below)]
+        _create(context, fds)
         view = m.fsmount(context, m.MOUNT_ATTR_RDONLY | m.MOUNT_ATTR_NOSUID | m.MOUNT_ATTR_NODEV)
         return os.open(name, _PATH | os.O_NOFOLLOW, dir_fd=view)
     finally:

@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-CLONE_FS, CLONE_NEWNS = 0x200, 0x20000
 MNT_DETACH = 2
 
 
@@ -117,8 +116,8 @@ def _copy(path: str, readonly: bool) -> int:
 
 
 def _exchange(namespace: int, copies: list[tuple[Mounted, int]]) -> None:
-    process.unshare(CLONE_FS)
-    process.setns(namespace, CLONE_NEWNS)
+    process.unshare(process.CLONE_FS)
+    process.setns(namespace, process.CLONE_NEWNS)
     for one, fd in copies:
         target = os.fsencode(one.target)
         m.umount(target, MNT_DETACH | 8)  # UMOUNT_NOFOLLOW

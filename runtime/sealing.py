@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def executable(roots: Roots) -> tuple[str, int]:
     """(path to execute, descriptor to close afterwards or -1): the sealed interpreter where that works."""
-    from runtime.overlay import sealed_executable
+    from runtime.overlay import ensure_skeleton, sealed_executable
 
     try:
-        fd = sealed_executable(sys.executable)
+        fd = sealed_executable(sys.executable, ensure_skeleton(roots))
     except OSError:
         return sys.executable, -1
     path = f"/proc/self/fd/{fd}"

@@ -15,6 +15,7 @@ from runtime.linux.library import INT, LONG, POINTER, syscall, wrapper
 SIGKILL = int(signal.SIGKILL)
 SIGTERM = int(signal.SIGTERM)
 
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000

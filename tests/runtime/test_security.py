@@ -202,8 +202,8 @@ def script(path, text):
     os.chmod(path, 0o755)
 
 
-def test_a_sealed_interpreter_cannot_be_written():
-    fd = sealed_executable(sys.executable)
+def test_a_sealed_interpreter_cannot_be_written(tmp_path):
+    fd = sealed_executable(sys.executable, str(tmp_path))
     with pytest.raises(OSError, match="Read-only"):
         os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
     reader, writer = os.pipe()
