@@ -71,8 +71,11 @@ class Actions:
     def tell(self, kind: str, text: str, service: str = "", seconds: float = 0.0, **data: object) -> None:
         self.around.reporter.emit(WatchEvent(kind, text, service, seconds, data))
 
-    def perform(self, batch: Batch, began: float) -> None:
-        """All steps of a batch; ``began``: monotonic time of its first change."""
+    def perform(self, batch: Batch, began: float) -> set[str]:
+        """All steps of a batch; ``began``: monotonic time of its first change.
+
+        Gives the services in which something was begun by it: made anew, restarted, or a command.
+        """
         rebuilt = self._rebuild(batch.rebuild, began) if batch.rebuild and not self.stop() else ()
         restart = [name for name in batch.restart if name not in rebuilt]
         execs: list[Rule] = []
@@ -86,6 +89,7 @@ class Actions:
         for rule in execs:
             if not self.stop():
                 self._execute(rule, began)
+        return {*rebuilt, *restart, *(rule.service for rule in execs)}
 
     # sync
 

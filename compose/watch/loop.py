@@ -14,8 +14,9 @@ import time
 from compose.errors import UsageError
 from compose.watch.batch import Batch, Sync, batch_of
 from compose.watch.config import APPLY, builds_changed, dockerfiles, stamp_of
+from compose.watch.echo import EchoGuard
 from compose.watch.git import git_directories, is_locked
-from compose.watch.rules import Filter, Rules, rules_of
+from compose.watch.rules import REBUILD, SYNC_EXEC, Filter, Rules, is_below, rules_of
 from compose.watch.tracker import Modified, Tracker
 
 TYPE_CHECKING = False
@@ -69,6 +70,8 @@ class Loop:
         self.dockerfiles: dict[str, tuple[str, ...]] = {}
         self.dockerfile_stamps: dict[str, object] = {}
         self.git: tuple[str, ...] = ()
+        self.guard = EchoGuard(self._tell_loop)
+        self.released: list[Modified] = []  # was held when the rules changed
 
     # beginnings
 
@@ -85,6 +88,8 @@ class Loop:
         if before is not None:
             self._adopt(self.tracker, tracker)
             before.close()
+        if rules.rules != self.rules.rules:
+            self.released += self.guard.forget()
         self.rules, self.source, self.tracker = rules, source, tracker
         self._look_beside(source)
 
@@ -140,7 +145,11 @@ class Loop:
             if self.stopping:
                 return
             self._read(actions, journal)
-            if self._is_due(time.monotonic()):
+            now = time.monotonic()
+            held = self.guard.due(now)
+            if held:
+                self._act(actions, held, batch_of(held), now)
+            if self._is_due(now):
                 self._flush(actions)
 
     def stop(self) -> None:
@@ -167,6 +176,9 @@ class Loop:
             times.append(self._due())
         if self.tracker.polled:
             times.append(self.next_poll)
+        held = self.guard.next_due()
+        if held is not None:
+            times.append(held)
         return min(times) - time.monotonic() if times else None
 
     def _due(self) -> float:
@@ -213,9 +225,25 @@ class Loop:
         elif any(os.path.basename(path).endswith(IGNORE_FILE) for path in paths):
             self.look()
         self.lost = False
-        batch = self._batch(modified, paths)
+        modified += self.released
+        self.released = []
+        hits = self.guard.admit(self._hits(modified), now)
+        batch = self._with_dockerfiles(batch_of(hits), paths)
         if batch:
-            actions.perform(batch, began)
+            self._act(actions, hits, batch, began)
+
+    def _act(self, actions: Actions, hits: list[tuple[Modified, Rule]], batch: Batch, began: float) -> None:
+        at = time.monotonic()
+        touched = actions.perform(batch, began)
+        self.guard.acted(hits, touched, at, time.monotonic())
+
+    def _tell_loop(self, rule: Rule, path: str, same: bool) -> None:
+        verb = {REBUILD: "rebuilding it", SYNC_EXEC: "its command"}.get(rule.action, "restarting it")
+        shown = path if same else f"files in {os.path.dirname(path)}, such as {os.path.basename(path)},"
+        self.warn(
+            f"{rule.service}: {verb} changes {shown} and {rule.name} ({rule.action}) acts on that, without end: "
+            f"it does so more and more seldom now\n  {_advice(rule, path)}"
+        )
 
     def _is_held(self, actions: Actions, now: float) -> bool:
         """While git works in the tree, nothing is done: its half-made states are nobody's."""
@@ -254,14 +282,15 @@ class Loop:
                 self.lost = True
         return modified
 
-    def _batch(self, modified: list[Modified], paths: set[str]) -> Batch:
-        hits = [
+    def _hits(self, modified: list[Modified]) -> list[tuple[Modified, Rule]]:
+        return [
             (one, filter.rule)
             for one in modified
             for filter in self.tracker.covering(one.path, one.is_directory)
             if self._may(one.path, filter.rule)
         ]
-        batch = batch_of(hits)
+
+    def _with_dockerfiles(self, batch: Batch, paths: set[str]) -> Batch:
         building = self._dockerfiles_changed(paths)
         if not building:
             return batch
@@ -310,3 +339,10 @@ class Loop:
             self.look()
         else:
             self._look_beside(self.source)
+
+
+def _advice(rule: Rule, path: str) -> str:
+    """How to end a loop; patterns of ``ignore`` are below the rule's path."""
+    if path == rule.path or not is_below(path, rule.path):
+        return f"have the container write elsewhere, or remove {rule.name}"
+    return f"add to {rule.name}:  ignore: [{path[len(rule.path) + 1 :]}]"
