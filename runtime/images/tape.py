@@ -11,6 +11,7 @@ import struct
 import zlib
 
 from runtime.errors import RuntimeFault
+from runtime.images.replaced import Places, Replaced
 from runtime.tree import write_all
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "tar.tape"
 _MAGIC = b"pycompose-tape-1\n"
+_NOTED = b"pycompose-tape-2\n"  # the same, and some contents were replaced: see replaced.py
 _RAW, _FILE = b"R", b"F"
 _FLUSH = 1 << 16
 _PIECE = 1 << 18
@@ -39,7 +41,8 @@ class Tape:
         self._raw_size = 0
         self._at = b""
         self._offset = self._length = 0
-        self._spoilt = False
+        self._contents = 0
+        self._replaced = Replaced(os.path.dirname(path))
 
     def raw(self, data: bytes) -> None:
         if self._length:
@@ -65,9 +68,11 @@ class Tape:
             self._end_content()
         self._offset, self._length = offset, length
 
-    def spoil(self) -> None:
-        """A file that was written is removed again: the stream cannot be made from what is left."""
-        self._spoilt = True
+    def replace(self, fd: int, at: tuple[bytes, ...]) -> None:
+        """What lies at this place, in the directory ``fd``, gives way to a later entry: take it out of the layer."""
+        if self._length:
+            self._end_content()
+        self._replaced.take(fd, at, self._contents)
 
     def _end_raw(self) -> None:
         data = b"".join(self._raw)
@@ -78,6 +83,7 @@ class Tape:
     def _end_content(self) -> None:
         self._write(_FILE + struct.pack(">HQQ", len(self._at), self._offset, self._length) + self._at)
         self._length = 0
+        self._contents += 1
 
     def _write(self, data: bytes) -> None:
         self._records += data
@@ -86,14 +92,17 @@ class Tape:
             self._records.clear()
 
     def close(self) -> None:
-        """Finish the file; without one when the stream cannot be made again."""
+        """Finish the file; there is none when more was replaced than can be noted."""
         if self._length:
             self._end_content()
         if self._raw:
             self._end_raw()
         write_all(self._file.fileno(), self._pack.compress(self._records) + self._pack.flush())
+        if self._replaced.count:
+            os.pwrite(self._file.fileno(), _NOTED, 0)
         self._file.close()
-        if self._spoilt:
+        self._replaced.close(drop=self._replaced.full)
+        if self._replaced.full:
             os.unlink(self._path)
 
 
@@ -125,20 +134,20 @@ def length(place: str) -> int:
 
 
 def play(place: str) -> Iterator[bytes]:
-    """The stream again, from the directory of a layer (``diff/`` and the tape).
+    """The stream again, from the directory of a layer (``diff/``, the tape, and what was replaced).
 
     Raises RuntimeFault when the layer has no tape, or when it or a file is damaged.
     """
     records = _Records(f"{place}/{NAME}")
-    diff = os.fsencode(f"{place}/diff")
     try:
+        places = Places(place, records.noted)
         while kind := records.take(1):
             if kind == _RAW:
                 (length,) = struct.unpack(">I", records.exactly(4))
                 yield records.exactly(length)
             elif kind == _FILE:
                 size, offset, length = struct.unpack(">HQQ", records.exactly(18))
-                yield from _content(diff + b"/" + records.exactly(size), offset, length)
+                yield from _content(places.next(records.exactly(size)), offset, length)
             else:
                 raise RuntimeFault(f"cannot read {place}/{NAME}: it is damaged")
     finally:
@@ -171,7 +180,9 @@ class _Records:
             raise RuntimeFault(f"cannot make layer {path.split('/')[-2][:12]} an archive again", hint) from None
         self._unpack = zlib.decompressobj()
         self._buffer = bytearray()
-        if self._file.read(len(_MAGIC)) != _MAGIC:
+        magic = self._file.read(len(_MAGIC))
+        self.noted = magic == _NOTED
+        if magic not in (_MAGIC, _NOTED):
             raise self._damaged()
 
     def take(self, size: int) -> bytes:

@@ -280,8 +280,9 @@ class Extractor:
             raise BadArchive(f"cannot unpack {show_path(at)}: it comes twice, once as a symbolic link")
         self._tree.forget(at)
         if self._tape is not None:
-            self._tape.spoil()  # what is removed here cannot be read again
-        remove_tree(at[-1], fd)
+            self._tape.replace(self._tree.directory(at[:-1]), at)  # the layer's tar has it still
+        else:
+            remove_tree(at[-1], fd)
         self._make(entry, self._tree.directory(at[:-1]), at)
 
     # -- the end -------------------------------------------------------------------------------------------------------

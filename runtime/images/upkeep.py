@@ -7,7 +7,7 @@ import os
 
 from runtime.errors import RuntimeFault
 from runtime.images.ingest import Failing, lock_store, prepare, sweep
-from runtime.images.layer_tar import checked_chunks
+from runtime.images.layer_tar import BUILT, checked_chunks
 from runtime.images.origins import forget_missing
 from runtime.images.removal import collect, delete_image
 from runtime.images.store import Image, list_images, read_image, store_dir
@@ -51,11 +51,14 @@ def _verify(roots: Roots, image: Image, seen: dict[str, str], tell: Callable[[st
     name = image.reference or image.digest[:19]
     if not _config_is_good(roots, image):
         yield Damage(name, "its configuration is missing or was changed")
+    base = store_dir(roots)
     layers = [one for one in image.snapshots if not one.startswith("builtin/")]
+    below = [f"{base}/{one}/diff" for one in image.snapshots[: len(image.snapshots) - len(layers)]]
     for snapshot, diff_id in zip(layers, image.layers):
         if snapshot not in seen:
             tell(f"{name}: {diff_id[7:19]}")
-            seen[snapshot] = _layer_problem(roots, snapshot, diff_id)
+            seen[snapshot] = _layer_problem(roots, snapshot, diff_id, below)
+        below.append(f"{base}/{snapshot}/diff")
         if seen[snapshot]:
             yield Damage(name, seen[snapshot])
 
@@ -70,15 +73,23 @@ def _config_is_good(roots: Roots, image: Image) -> bool:
         return False
 
 
-def _layer_problem(roots: Roots, snapshot: str, diff_id: str) -> str:
+def _layer_problem(roots: Roots, snapshot: str, diff_id: str, below: list[str]) -> str:
+    label = f"layer {diff_id[:19]}"
     try:
-        for _chunk in checked_chunks(roots, snapshot, diff_id):
-            pass
+        if snapshot.endswith(BUILT):  # its tar follows from its files: the digest covers all that they are
+            for _chunk in checked_chunks(roots, snapshot, diff_id):
+                pass
+            return ""
+        from runtime.images.compare import layer_problem
+
+        warnings = _meta(roots, snapshot).get("warnings")
+        left_out = [str(text) for text in warnings] if isinstance(warnings, list) else []
+        text = layer_problem(f"{store_dir(roots)}/{snapshot}", below, diff_id, left_out)
+        return text and f"{label}: {text}"
     except RuntimeFault as fault:
         return fault.message.removeprefix("cannot use ")
     except OSError as error:
-        return f"layer {diff_id[:19]}: {error.strerror}: {os.fsdecode(error.filename or snapshot)}"
-    return ""
+        return f"{label}: {os.fsdecode(error.filename or snapshot)}: {(error.strerror or '').lower()}"
 
 
 @record

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import BadArchive
+from runtime.images import tape
+from runtime.images.compare import layer_problem
 from runtime.images.merged import Merged
 from runtime.images.tar import BLOCKDEV, CHAR, DIRECTORY, FIFO, FILE, HARDLINK, SYMLINK, Entry, Source, TarReader
 from runtime.images.unpack import Extractor
@@ -49,16 +52,27 @@ def area() -> Iterator[Path]:
     shutil.rmtree(base)
 
 
-def unpack(area: Path, raw: bytes, lower: list[str]) -> str:
-    target_path = tempfile.mkdtemp(dir=area)
-    fd = os.open(target_path, os.O_RDONLY)
+def unpack(area: Path, raw: bytes, lower: list[str]) -> tuple[str, bool]:
+    """The place of a layer (``diff/`` and its tape), and whether it was accepted."""
+    place = tempfile.mkdtemp(dir=area)
+    os.mkdir(f"{place}/diff", 0o755)
+    fd = os.open(f"{place}/diff", os.O_RDONLY)
+    kept = tape.Tape(f"{place}/{tape.NAME}")
     try:
-        Extractor(fd, Merged(lower)).run(TarReader(Source(iter([raw]))))
+        Extractor(fd, Merged(lower)).run(TarReader(Source(iter([raw]), None, kept)))
+        return place, True
     except BadArchive:
-        pass
+        return place, False
     finally:
         os.close(fd)
-    return target_path
+        kept.close()
+
+
+def compared(made: list[str]) -> str:
+    """What ``image verify`` says of the uppermost layer."""
+    below = [f"{place}/diff" for place in made[:-1]]
+    digest = sha256(b"".join(tape.play(made[-1]))).hexdigest()
+    return layer_problem(made[-1], below, f"sha256:{digest}", ())
 
 
 def check_canary(area: Path) -> None:
@@ -81,10 +95,44 @@ def test_entries_of_every_kind(area: Path, first: list[Body], second: list[Body]
         made: list[str] = []
         for members in (first, second):
             filled = [(replace(entry, link=entry.link.replace(b"{canary}", home)), data) for entry, data in members]
-            made.append(unpack(Path(scratch), make_tar(*filled), made[::-1]))
+            raw = make_tar(*filled)
+            place, accepted = unpack(Path(scratch), raw, [f"{below}/diff" for below in made[::-1]])
+            made.append(place)
             check_canary(area)
+            if accepted:
+                assert b"".join(tape.play(place)) == raw
+                assert compared(made) == ""
         assert sorted(os.listdir(scratch)) == sorted(os.path.basename(path) for path in made)
     assert os.listdir(area) == ["canary"]
+
+
+names = st.sampled_from([b"a", b"a/b", b"a/b/c", b"a/c", b"b", b"b/a", b"./a//b"])
+
+
+@st.composite
+def repeated(draw: st.DrawFn) -> Body:
+    kind = draw(st.sampled_from([FILE, FILE, FILE, DIRECTORY, DIRECTORY, HARDLINK, FIFO]))
+    data = draw(st.binary(max_size=700)) if kind == FILE else b""
+    xattrs = {"user.a": b"1"} if kind in (FILE, DIRECTORY) and draw(st.booleans()) else None
+    link = draw(names) if kind == HARDLINK else b""
+    mode, time = draw(st.sampled_from([0o600, 0o4755])), draw(st.integers(0, 3)) * 1_000_000_007
+    return Entry(draw(names), kind, mode, 0, draw(st.integers(0, 1)), len(data), time, link, xattrs=xattrs), data
+
+
+@settings(QUIET, max_examples=200)
+@given(st.lists(repeated(), max_size=12), st.lists(repeated(), max_size=12))
+def test_names_that_come_again(area: Path, first: list[Body], second: list[Body]) -> None:
+    """Files, directories and links over each other: the tape gives the archive back, byte for byte."""
+    with tempfile.TemporaryDirectory(dir=area) as scratch:
+        made: list[str] = []
+        for members in (first, second):
+            raw = make_tar(*members)
+            place, accepted = unpack(Path(scratch), raw, [f"{below}/diff" for below in made[::-1]])
+            if accepted:
+                made.append(place)
+                assert b"".join(tape.play(place)) == raw
+                assert tape.length(place) == len(raw)
+                assert compared(made) == ""
 
 
 @QUIET
@@ -106,5 +154,5 @@ def test_damaged_bytes(area: Path, junk: bytes, changes: list[tuple[int, int]]) 
         if block[257:262] == b"ustar":
             block[148:156] = b"        "
             raw[offset + 148 : offset + 156] = b"%06o\0 " % sum(block)
-    shutil.rmtree(unpack(area, bytes(raw), []))
+    shutil.rmtree(unpack(area, bytes(raw), [])[0])
     check_canary(area)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import RuntimeFault
-from runtime.images import store, tape
+from runtime.images import replaced, store, tape
 from runtime.images.layer_tar import layer_chunks
 from runtime.images.save import save, save_to
 from runtime.images.tar import CHAR, DIRECTORY, HARDLINK, SYMLINK
@@ -56,8 +56,48 @@ def test_tars_of_gnu_tar_too(roots: Roots, tmp_path: Path, dialect: str) -> None
     assert b"".join(layer_chunks(roots, image.snapshots[0])) == (tmp_path / "x.tar").read_bytes()
 
 
-def test_a_layer_with_a_name_twice_has_no_tar(roots: Roots, tarball: Tarball) -> None:
-    image = store.import_rootfs(roots, tarball(member("a", data=b"1"), member("a", data=b"22")), "twice:1")
+TWICE: tuple[Body, ...] = (
+    member("a", data=b"first"),
+    member("h", HARDLINK, link=b"a"),
+    member("d", DIRECTORY),
+    member("d/f", data=b"deep" * 1000),
+    member("d/f", data=b"deeper"),
+    member("a", data=b"second"),
+    member("d", data=b"a file now"),
+    member("d", DIRECTORY),
+    member("d/f", data=b"again"),
+    member("a", data=b""),
+    member("a", data=b"third"),
+)
+
+
+def test_a_layer_with_names_twice_is_its_tar_again(roots: Roots, tarball: Tarball, tmp_path: Path) -> None:
+    path = tarball(*TWICE)
+    image = store.import_rootfs(roots, path, "twice:1")
+    place = Path(store.store_dir(roots), image.snapshots[0])
+    assert b"".join(layer_chunks(roots, image.snapshots[0])) == Path(path).read_bytes()
+    assert [(place / "diff" / name).read_bytes() for name in ("a", "h", "d/f")] == [b"third", b"first", b"again"]
+    assert sorted(os.listdir(place / "replaced")) == ["0", "1", "2", "3", "4"]
+    assert verify(roots, all_images(roots)) == []
+    assert usage(roots, set()).size == sum(len(data) for _entry, data in TWICE)
+    save_to(roots, ["twice:1"], str(tmp_path / "out.tar"))
+    assert store.load_archive(Roots(str(tmp_path / "other"), str(tmp_path)), str(tmp_path / "out.tar"))
+    (place / "replaced/1").write_bytes(b"x" * 4000)
+    assert len(verify(roots, all_images(roots))) == 1
+    os.unlink(place / "tar.replaced")
+    assert "tar.replaced: it is missing" in verify(roots, all_images(roots))[0].text
+    store.remove_image(roots, "twice:1")
+    assert layer_sizes(roots) == {}
+    assert not place.exists()
+
+
+def test_too_much_that_was_replaced_is_not_kept(
+    roots: Roots, tarball: Tarball, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaced, "_MOST", 24)
+    image = store.import_rootfs(roots, tarball(*TWICE), "twice:1")
+    place = Path(store.store_dir(roots), image.snapshots[0])
+    assert sorted(os.listdir(place)) == ["diff", "meta.json"]
     with pytest.raises(RuntimeFault, match=r"cannot make layer .* an archive again"):
         list(layer_chunks(roots, image.snapshots[0]))
 
