@@ -9,29 +9,42 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from compose.errors import SpecError
 from compose.model import units
 from compose.spec.scalars import boolean, go_text
-from compose.spec.tree import BROKEN, Map, Override, Path, Report, Reset, Seq, dotted, locate
+from compose.spec.tree import BROKEN, Broken, Map, Override, Path, Report, Reset, Seq, dotted, locate
+
+# When docker compose would see a problem: while it turns text into numbers and booleans, document by document; when it
+# checks what is merged so far; when it reads the words of values, of the whole project.
+FILLED, MERGED, READ = range(3)
 
 
 class Check:
     """One document being checked: where problems go, and how a path becomes ``file:line:column``.
 
     ``templates``: the document was not interpolated, so text with a variable may stand for any value.
+    ``waits``: the first stage whose problems wait in ``deferred`` for the last merge, which may replace what is wrong.
     """
 
-    def __init__(self, root: Any, report: Report, *, templates: bool = False) -> None:
+    def __init__(self, root: Any, report: Report, *, templates: bool = False, waits: int = READ) -> None:
         self.root = root
         self.report = report
         self.templates = templates
+        self.waits = waits
+        self.deferred: list[tuple[Path, SpecError]] = []
+        self.empty: list[Path] = []  # keys without a value, which is fine if there is one already
 
     def unfilled(self, value: Any) -> bool:
         """Whether a value is text with a variable that stays."""
         return self.templates and isinstance(value, str) and "$" in value
 
-    def problem(self, path: Path, message: str, *, hint: str = "", key: bool = False) -> Any:
+    def problem(self, path: Path, message: str, *, hint: str = "", key: bool = False, stage: int = MERGED) -> Any:
         where = locate(self.root, path, key=key)
-        self.report.problem(f"{dotted(path)}: {message}" if path else message, hint=hint, where=where, path=path)
+        text = f"{dotted(path)}: {message}" if path else message
+        if path and stage >= self.waits:
+            self.deferred.append((path, SpecError(text, hint=hint, where=where, path=dotted(path))))
+        else:
+            self.report.problem(text, hint=hint, where=where, path=path)
         return BROKEN
 
     def cannot_run(self, path: Path, message: str, value: Any, *, hint: str = "") -> Any:
@@ -39,16 +52,20 @@ class Check:
         self.report.cannot_run(f"{dotted(path)}: {message}", hint=hint, where=locate(self.root, path), path=path)
         return value
 
-    def wrong(self, path: Path, expected: str, value: Any) -> Any:
+    def wrong(self, path: Path, expected: str, value: Any, *, stage: int = MERGED) -> Any:
         """Report a value of the wrong type."""
         numeric = isinstance(value, (int, float)) and "text" in expected
         typed = getattr(value, "typed", None) or go_text(value)
         hint = f'put it in quotes: "{typed}"' if numeric else ""
-        return self.problem(path, f"expected {expected}, not {describe(value)}", hint=hint)
+        return self.problem(path, f"expected {expected}, not {describe(value)}", hint=hint, stage=stage)
+
+    def not_filled(self, path: Path, expected: str, value: Any) -> Any:
+        """Report a value that is no number or boolean: text at once, other values as of a wrong type."""
+        return self.wrong(path, expected, value, stage=FILLED if isinstance(value, str) else MERGED)
 
     def suggest(self, word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
         """As the function, but "" when there is much wrong already: looking takes time."""
-        return "" if self.report.crowded else suggest(word, known)
+        return "" if self.report.crowded or len(self.deferred) > 50 else suggest(word, known)
 
     def warn(self, path: Path, message: str) -> None:
         self.report.warn(f"{dotted(path)}: {message}", where=locate(self.root, path))
@@ -107,9 +124,24 @@ def wrap(kind: Kind, value: Any, path: Path, check: Check) -> Any:
     """Apply a kind below ``!override``, and not at all to ``!reset`` and values already reported."""
     if isinstance(value, Override):
         return Override(wrap(kind, value.value, path, check))
-    if value is BROKEN or isinstance(value, Reset) or check.unfilled(value):
+    if isinstance(value, (Broken, Reset)) or check.unfilled(value):
         return value
     return kind(value, path, check)
+
+
+def late(kind: Kind) -> Kind:
+    """The same kind, for text that docker compose turns into a number or boolean only after the last merge."""
+
+    @written(lambda: schema_of(kind))
+    def judged(value: Any, path: Path, check: Check) -> Any:
+        before = check.waits
+        check.waits = FILLED if isinstance(value, str) else before
+        try:
+            return kind(value, path, check)
+        finally:
+            check.waits = before
+
+    return judged
 
 
 # scalars
@@ -129,7 +161,7 @@ def flag(value: Any, path: Path, check: Check) -> Any:
     """A boolean; text such as ``yes`` counts, with a warning, because YAML 1.2 reads it as text."""
     truth = boolean(value)
     if truth is None:
-        return check.wrong(path, "true or false", value)
+        return check.not_filled(path, "true or false", value)
     if isinstance(value, str) and value.lower() not in ("true", "false"):
         check.warn(path, f'"{value}" is read as {go_text(truth)}; write {go_text(truth)}')
     return truth
@@ -139,7 +171,7 @@ def flag(value: Any, path: Path, check: Check) -> Any:
 def integer(value: Any, path: Path, check: Check) -> Any:
     number = _number(value)
     if number is None or number != int(number):
-        return check.wrong(path, "a whole number", value)
+        return check.not_filled(path, "a whole number", value)
     return int(number)
 
 
@@ -148,7 +180,7 @@ def number(value: Any, path: Path, check: Check) -> Any:
     """A number; whole ones come out as int (as Go's JSON prints them)."""
     result = _number(value)
     if result is None:
-        return check.wrong(path, "a number", value)
+        return check.not_filled(path, "a number", value)
     return int(result) if result == int(result) else result
 
 
@@ -208,7 +240,7 @@ def grammar(parse: Callable[[Any], Any], expected: str, *types: type) -> Kind:
         try:
             return parse(value)
         except ValueError as error:
-            return check.problem(path, f"expected {error}")
+            return check.problem(path, f"expected {error}", stage=READ)
 
     return parsed
 

@@ -124,7 +124,7 @@ def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: boo
         for key, item in value.items():
             kind = fields.get(key)
             if kind is None:
-                if key.startswith("x-"):
+                if key.startswith("x-") or isinstance(item, Reset):
                     result.take(key, value)
                 else:
                     check.problem((*path, key), "unknown key", hint=check.suggest(key, tuple(fields)), key=True)
@@ -137,6 +137,7 @@ def record(fields: Mapping[str, Kind], *, what: str = "a mapping", nullable: boo
 
 def _value(kind: Kind, item: Any, path: Path, check: Check, nullable: bool) -> Any:
     if item is None and kind not in TAKES_NOTHING:
+        check.empty.append(path)
         return None if nullable else NOTHING
     return None if item is None and nullable else wrap(kind, item, path, check)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compose.spec.tree import Map, Report, Seq, dotted, locate
+from compose.spec.tree import Map, Report, Seq, locate
 
 SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
-_NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
+NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
 _SHARED = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 # Attributes that docker compose prints even when they are false, zero or empty; all others vanish then.
@@ -69,7 +69,7 @@ def complete(root: Map, name: str, report: Report, *, normalize: bool = True) ->
 
 def _drop_nulls(root: Map, name: str, service: Map, report: Report) -> None:
     for key in [key for key, value in service.items() if value is None]:
-        if key not in _NULL_MEANS_NOTHING:
+        if key not in NULL_MEANS_NOTHING:
             report.without_value(root, ("services", name, key))
         del service[key]
 
@@ -116,16 +116,8 @@ def _dependencies(root: Map, name: str, service: Map, report: Report) -> None:
     """Complete the declared dependencies and add the implicit ones."""
     depends_on = service.get("depends_on")
     depends_on = depends_on if isinstance(depends_on, Map) else Map()
-    for key, dependency in depends_on.items():
+    for dependency in depends_on.values():
         if isinstance(dependency, Map):
-            if "condition" not in dependency:
-                path = ("services", name, "depends_on", key)
-                report.problem(
-                    f"{dotted(path)}: needs a condition",
-                    hint="service_started, service_healthy or service_completed_successfully",
-                    where=locate(root, path, key=True),
-                    path=path,
-                )
             dependency.setdefault("required", True)
     for target, restart in implicit_dependencies(service):
         if target not in depends_on:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from compose.errors import SpecError
-from compose.spec.check import suggest
+from compose.spec.check import MERGED, suggest
 from compose.spec.merge import merge_services, unique
 from compose.spec.tree import Map, locate
 
@@ -77,7 +77,7 @@ class _Scope:
         folder = os.path.dirname(path)
         root = Map()
         for document in self.loader.documents(path, "extended file", where):
-            root = self.loader.merged(root, self.loader.checked(document, self.variables))
+            root = self.loader.merged(root, self.loader.checked(document, self.variables, waits=MERGED))
         services = root.get("services")
         if not isinstance(services, Map) or target not in services:
             raise SpecError(

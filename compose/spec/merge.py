@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from compose.spec.tree import BROKEN, NOTHING, Map, Mark, Override, Reset, Seq
+from compose.errors import SpecError
+from compose.spec.tree import NOTHING, Broken, Late, Map, Mark, Override, Reset, Seq, Whole, format_mark
 
 Key = Callable[[Any], Hashable]
 
@@ -94,6 +95,9 @@ def merge_documents(base: Map, over: Map) -> Map:
 
 def merge_services(base: Map, over: Map) -> Map:
     """Like merge_documents, for one service (``extends``)."""
+    over_gpus, base_gpus = over.get("gpus"), base.get("gpus")
+    if isinstance(over_gpus, Whole) and isinstance(base_gpus, Whole):  # both still one word: it is replaced
+        over = over.with_value("gpus", Override(over_gpus))
     return _merge_maps(base, over, "services.*")
 
 
@@ -117,9 +121,27 @@ def _merge_maps(base: Map, over: Map, pattern: str) -> Map:
         elif base.get(key) is None or base[key] is NOTHING or value is None:
             result.put(key, _clean(value, child), over.marks.get(key))
         else:
+            if _unmergeable(base[key], value, child):
+                result.put(key, _refusal(over, key), over.marks.get(key))
+                continue
             merged = _merge_values(base[key], value, child)
             result.put(key, merged, result.marks.get(key) if isinstance(value, Map) else over.marks.get(key))
     return result
+
+
+def _unmergeable(base: Any, over: Any, pattern: str) -> bool:
+    """Whether docker compose would say "cannot override": no list or mapping takes a value of another kind."""
+    if pattern in _REPLACED:
+        return False
+    if isinstance(over, Whole):
+        return not isinstance(base, Broken)
+    kind = Map if isinstance(base, Map) else Seq if isinstance(base, Seq) else object
+    return not isinstance(over, (kind, Broken))
+
+
+def _refusal(over: Map, key: str) -> Late:
+    where = format_mark(over.marks[key][1]) if key in over.marks else ""
+    return Late(SpecError("cannot be merged with what is there", hint="replace it with !override", where=where))
 
 
 def _null_counts(child: str, pattern: str) -> bool:
@@ -128,7 +150,7 @@ def _null_counts(child: str, pattern: str) -> bool:
 
 
 def _merge_values(base: Any, over: Any, pattern: str) -> Any:
-    if pattern in _REPLACED or base is BROKEN or over is BROKEN:
+    if pattern in _REPLACED or isinstance(base, Broken) or isinstance(over, Broken):
         return _clean(over, pattern)
     if pattern == "services.*.logging" and isinstance(base, Map) and isinstance(over, Map):
         drivers = {base.get("driver"), over.get("driver")} - {None}
@@ -160,7 +182,7 @@ def _merge_lists(base: Seq, over: Seq, pattern: str) -> Seq:
 
 def _name_of(item: Any, key: Key | None) -> Hashable:
     """What an item of a list is known by; None if two of them are never the same."""
-    if key is None or item is BROKEN:
+    if key is None or isinstance(item, Broken):
         return None
     mapping = isinstance(item, Map)
     return key(item) if mapping or key in (_same, _before_equals) else str(item)  # text with a variable left in it

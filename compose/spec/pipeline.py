@@ -10,7 +10,7 @@ from compose.errors import SpecError
 from compose.project import LoadOptions, working_directory
 from compose.record import record
 from compose.spec import defaults, environment, profiles, validate
-from compose.spec.check import Check
+from compose.spec.check import READ, Check
 from compose.spec.document import parse_documents
 from compose.spec.extends import apply_extends
 from compose.spec.files import Place, Variables, find_place, project_name
@@ -21,6 +21,7 @@ from compose.spec.interpolate import Interpolator, substitute
 from compose.spec.merge import merge_documents
 from compose.spec.paths import Resolver
 from compose.spec.schema import check_document
+from compose.spec.sofar import check_so_far
 from compose.spec.tree import Map, Override, Path, Report, Reset, Seq, format_mark, in_reading_order, sweep
 
 
@@ -80,6 +81,7 @@ class Loader:
         self.report = report
         self.cwd = cwd
         self.home = inputs.variable("HOME") or os.path.expanduser("~")
+        self._empty: list[Path] = []  # of the document that was checked last
         self._texts: dict[str, bytes] = {}
         self._parsed: dict[str, list[Any]] = {}
 
@@ -106,14 +108,19 @@ class Loader:
         self._parsed[path] = self.documents(path)
         return self._parsed[path]
 
-    def checked(self, document: Any, variables: Variables) -> Map:
-        """A raw document, interpolated and in canonical form (an empty one if it is beyond use)."""
+    def checked(self, document: Any, variables: Variables, *, waits: int = READ) -> Map:
+        """A raw document, interpolated and in canonical form (an empty one if it is beyond use).
+
+        ``waits``: the problems that wait for the last merge, as in ``Check``.
+        """
         interpolator = Interpolator(variables, self.report, variables.names)
         if self.templates:
             interpolator.files(document)
         else:
             interpolator.tree(document)
-        checked = check_document(document, Check(document, self.report, templates=self.templates))
+        check = Check(document, self.report, templates=self.templates, waits=waits)
+        checked = check_document(document, check)
+        self._empty = check.empty
         return checked if isinstance(checked, Map) else Map()
 
     def merged(self, base: Map, over: Map, merge: Callable[[Map, Map], Map] = merge_documents) -> Map:
@@ -129,10 +136,11 @@ class Loader:
         result = Map()
         for path in files:
             for document in self.documents(path):
-                layer = self.checked(document, variables)
+                layer, empty = self.checked(document, variables), self._empty
                 layer = apply_include(self, layer, directory, variables, (*chain, path))
                 layer = apply_extends(self, layer, result, directory, variables)
                 result = self.merged(result, layer)
+                check_so_far(result, empty, self.report)
         return result
 
 

@@ -11,7 +11,7 @@ from compose.spec import schema_parts as p
 from compose.spec import shorts as s
 from compose.spec import storage, support
 from compose.spec.check import Check, Kind
-from compose.spec.tree import BROKEN, Map, Path, Seq
+from compose.spec.tree import BROKEN, Map, Path, Seq, plant
 
 _RESTART = c.any_of(
     {"type": "string", "pattern": r"^(no|always|unless-stopped|on-failure(:[0-9]+)?|.*\$.*)?$"}, {"const": False}
@@ -61,7 +61,7 @@ def _null(kind: Kind) -> Kind:
 @c.written(lambda: c.INTEGER)
 def _swappiness(value: Any, path: Path, check: Check) -> Any:
     """-1, unset, to 100; docker compose keeps it as text, as it keeps sizes."""
-    result = c.limited(c.integer, -1, 100, read=-(1 << 63))(value, path, check)
+    result = c.late(c.limited(c.integer, -1, 100, read=-(1 << 63)))(value, path, check)
     return result if result is BROKEN else str(result)
 
 
@@ -254,8 +254,14 @@ _TOP = m.record(TOP, what="a mapping with services", nullable=True)
 
 
 def check_document(root: Any, check: Check) -> Any:
-    """The canonical form of one document; problems and warnings go to the check's report."""
-    return _TOP(root, (), check)
+    """The canonical form of one document; problems and warnings go to the check's report.
+
+    Problems that an override may take away are not reported: they stand in the tree, see ``Late``.
+    """
+    result = _TOP(root, (), check)
+    if check.deferred and isinstance(result, Map):
+        plant(result, check.deferred)
+    return result
 
 
 def json_schema() -> c.Schema:

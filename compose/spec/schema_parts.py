@@ -8,7 +8,7 @@ from compose.spec import check as c
 from compose.spec import compound as m
 from compose.spec import shorts as s
 from compose.spec.check import Check, Kind
-from compose.spec.tree import BROKEN, Map, Path, Seq
+from compose.spec.tree import BROKEN, Map, Path, Seq, Whole
 
 LABELS = m.pairs("")
 VARIABLES = m.pairs(None)
@@ -27,7 +27,7 @@ def build(value: Any, path: Path, check: Check) -> Any:
 @c.written(lambda: c.any_of({"const": "all"}, {"type": "array", "items": c.schema_of(_DEVICE_REQUEST)}))
 def gpus(value: Any, path: Path, check: Check) -> Any:
     if value == "all":
-        result, request = Seq(), Map()
+        result, request = Whole(), Map()
         request["count"] = -1
         result.append(request)
         return result
@@ -40,7 +40,7 @@ def gpus(value: Any, path: Path, check: Check) -> Any:
 
 @c.written(lambda: c.INTEGER)
 def _count(value: Any, path: Path, check: Check) -> Any:
-    return -1 if value == "all" else c.integer(value, path, check)
+    return -1 if value == "all" else c.late(c.integer)(value, path, check)
 
 
 @c.written(lambda: c.schema_of(s.file_reference))

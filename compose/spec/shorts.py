@@ -26,7 +26,7 @@ def words(value: Any, path: Path, check: Check) -> Any:
         try:
             parts, operator = units.split_words(value)
         except ValueError as error:
-            return check.problem(path, f"expected {error}")
+            return check.problem(path, f"expected {error}", stage=c.READ)
         if operator:
             check.warn(
                 path, f'"{operator}" is passed on as it is, no shell is involved; use ["sh", "-c", "..."] for one'
@@ -52,7 +52,9 @@ def health_test(value: Any, path: Path, check: Check) -> Any:
     result = m.texts(value, path, check)
     if result is not BROKEN and result and result[0] not in ("CMD", "CMD-SHELL", "NONE"):
         first = c.describe(result[0])
-        return check.problem(path, f"expected a list that begins with CMD, CMD-SHELL or NONE, not {first}")
+        return check.problem(
+            path, f"expected a list that begins with CMD, CMD-SHELL or NONE, not {first}", stage=c.READ
+        )
     return result
 
 
@@ -98,7 +100,7 @@ def _port(item: Any, path: Path, check: Check, mark: Any) -> list[Any]:
         try:
             parsed = units.parse_ports(item)
         except ValueError as error:
-            check.problem(path, f"expected {error}")
+            check.problem(path, f"expected {error}", stage=c.FILLED)
             return []
         return [_port_map(port, mark) for port in parsed]
     if item is BROKEN:
@@ -208,7 +210,7 @@ def extra_hosts(value: Any, path: Path, check: Check) -> Any:
             continue
         name, sign, addresses = item.partition("=") if "=" in item else item.partition(":")
         if not sign or not name or not addresses:
-            check.problem((*path, index), f'expected name=address, not "{item}"')
+            check.problem((*path, index), f'expected name=address, not "{item}"', stage=c.READ)
             continue
         for address in addresses.split(","):
             result.add(f"{name.strip()}={_bare(address.strip())}", value.marks[index])
@@ -244,7 +246,7 @@ def models(value: Any, path: Path, check: Check) -> Any:
     return _named(value, path, check, lambda mark: None)
 
 
-_ENV_FILE = m.record({"path": c.text, "required": c.flag, "format": c.choice("raw")})
+_ENV_FILE = m.record({"path": c.text, "required": c.late(c.flag), "format": c.choice("raw")})
 
 
 @c.written(lambda: c.any_of(c.STRING, {**c.schema_of(_ENV_FILE), "required": ["path"]}))

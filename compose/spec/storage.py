@@ -60,10 +60,11 @@ def volume(value: Any, path: Path, check: Check) -> Any:
 
 def _short_volume(text: str, path: Path, check: Check) -> Any:
     fields = text.split(":")
-    if len(text) > 1 and len(fields) > 3:
-        return check.problem(path, f'expected source:target:options, not "{text}"', hint="too many colons")
+    wrong = "too many colons" if len(text) > 1 and len(fields) > 3 else ""
     if not text or not all(fields[: 2 if len(fields) > 1 else 1]):
-        return check.problem(path, f'expected source:target:options, not "{text}"', hint="a part is empty")
+        wrong = wrong or "a part is empty"
+    if wrong:
+        return check.problem(path, f'expected source:target:options, not "{text}"', hint=wrong, stage=c.READ)
     if len(fields) == 1:
         shortest = len(text) < 3  # docker compose takes a short way for these, and prints less
         more: dict[str, Any] = {} if shortest else {"volume": Map()}
@@ -109,7 +110,7 @@ def device(value: Any, path: Path, check: Check) -> Any:
     if isinstance(value, str):
         fields = value.split(":")
         if len(fields) > 3 or not fields[0]:
-            return check.problem(path, f'expected host:container:permissions, not "{value}"')
+            return check.problem(path, f'expected host:container:permissions, not "{value}"', stage=c.READ)
         if len(fields) == 2 and fields[1] and set(fields[1]) <= set("rwm"):
             fields.insert(1, "")
         result = short({"source": fields[0]})

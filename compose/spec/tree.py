@@ -33,6 +33,14 @@ class Map(dict[str, Any]):
         if marks is not None:
             self.marks[key] = marks
 
+    def with_value(self, key: str, value: Any) -> Map:
+        """A copy in which one key has another value, at the same place."""
+        result = Map(self.mark)
+        result.update(self)
+        result.marks = self.marks
+        result[key] = value
+        return result
+
     def take(self, key: str, source: Map) -> None:
         """Set a key to what another map has there, with its place."""
         self.put(key, source[key], source.marks.get(key))
@@ -74,8 +82,36 @@ class Override:
 class Broken:
     """Stands for a value about which a problem was reported already; later checks pass it by."""
 
+    __slots__ = ()
+
 
 BROKEN = Broken()
+
+
+class Late(Broken):
+    """Stands for a wrong value of which nobody is told unless it is still there after the last merge.
+
+    A problem without a path is one that merging made: its message gets the path where it is found.
+    """
+
+    __slots__ = ("problems",)
+
+    def __init__(self, *problems: SpecError) -> None:
+        self.problems = problems
+
+    def tell(self, report: Report, path: Path) -> None:
+        """Report what is wrong with the value that stands at ``path``."""
+        for problem in self.problems:
+            if problem.path:
+                report.problems.append(problem)
+            else:
+                report.problem(f"{dotted(path)}: {problem.message}", hint=problem.hint, where=problem.where, path=path)
+
+
+class Whole(Seq):
+    """A list that was written as one word (``gpus: all``): docker compose cannot put it on top of another value."""
+
+    __slots__ = ()
 
 
 class Nothing:
@@ -86,9 +122,9 @@ NOTHING = Nothing()
 
 
 def sweep(node: Any, report: Report | None = None, path: Path = (), root: Any = None) -> set[Path]:
-    """Take every BROKEN and NOTHING out of a tree, in place; gives the paths where one was.
+    """Take every Broken and NOTHING out of a tree, in place; gives the paths where one was.
 
-    ``report`` is told of keys without a value.
+    ``report`` is told of keys without a value, and of what is wrong with values that no override replaced.
     """
     found: set[Path] = set()
     root = node if root is None else root
@@ -96,14 +132,19 @@ def sweep(node: Any, report: Report | None = None, path: Path = (), root: Any = 
         for key in list(node):
             if node[key] is NOTHING and report:
                 report.without_value(root, (*path, key))
-            if node[key] is BROKEN or node[key] is NOTHING:
+            if isinstance(node[key], Late) and report:
+                node[key].tell(report, (*path, key))
+            if isinstance(node[key], Broken) or node[key] is NOTHING:
                 found.add((*path, key))
                 del node[key]
             else:
                 found |= sweep(node[key], report, (*path, key), root)
     elif isinstance(node, Seq):
         padding = [node.mark] * (len(node) - len(node.marks))
-        whole = [(item, mark) for item, mark in zip(node, node.marks + padding) if item is not BROKEN]
+        for item in node:
+            if isinstance(item, Late) and report:
+                item.tell(report, path)
+        whole = [(item, mark) for item, mark in zip(node, node.marks + padding) if not isinstance(item, Broken)]
         if len(whole) < len(node):
             found.add(path)
             node[:] = [item for item, _ in whole]
@@ -111,6 +152,39 @@ def sweep(node: Any, report: Report | None = None, path: Path = (), root: Any = 
         for index, item in enumerate(node):
             found |= sweep(item, report, (*path, index), root)
     return found
+
+
+def plant(root: Map, deferred: list[tuple[Path, SpecError]]) -> None:
+    """Put each problem into a canonical tree, in place, as near to its path as the tree still goes."""
+    for path, problem in deferred:
+        node: Any = root
+        for part in path[:-1]:
+            below = _child(node, part)
+            below = below.value if isinstance(below, Override) else below
+            if not isinstance(below, (Map, Seq)):
+                break
+            node = below
+        else:
+            part = path[-1]
+        _plant(node, part, problem)
+
+
+def _child(node: Map | Seq, part: str | int) -> Any:
+    if isinstance(node, Map):
+        return node.get(str(part))
+    return node[part] if isinstance(part, int) and part < len(node) else None
+
+
+def _plant(node: Map | Seq, part: str | int, problem: SpecError) -> None:
+    there = _child(node, part)
+    there = there.value if isinstance(there, Override) else there
+    late: Any = Late(*(there.problems if isinstance(there, Late) else ()), problem)
+    if isinstance(node, Map):
+        node[str(part)] = Override(late) if isinstance(node.get(str(part)), Override) else late
+    elif isinstance(part, int) and isinstance(there, Broken):
+        node[part] = late
+    else:
+        node.add(late, node.mark)
 
 
 class TextInt(int):

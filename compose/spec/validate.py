@@ -25,9 +25,6 @@ def consistency(root: Map, disabled: tuple[str, ...], broken: set[Path], report:
     for key, volume in root["volumes"].items():
         if isinstance(volume, Map):
             judge.external_volume(key, volume)
-    for key, model in root["models"].items():
-        if isinstance(model, Map) and not model.get("model"):
-            judge.fail(("models", key), "needs a model, the name of one", key=True)
     for section in ("secrets", "configs"):
         used = {item["source"] for s in root["services"].values() for _, item in _indexed(_at(s, section))}
         for key, item in root[section].items():

@@ -39,7 +39,6 @@ ROWS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "keys that are numbers": ("labels: {80: x}", "", {"labels": {"80": "x"}}),
     "dates": ("environment: {D: 2024-01-31}", "", {"environment": {"D": "2024-01-31"}}),
     "numbers that change": ("environment: {V: 1.10}", "", {"environment": {"V": "1.1"}}),
-    "gpus": ("gpus: all", "gpus: all", {"gpus": [{"count": -1}, {"count": -1}]}),
     "networks twice": ("networks: [default, default]", "", {"networks": {"default": None}}),
     "depends_on twice": (
         "depends_on: [b, b]", "", {"depends_on": {"b": {"condition": "service_started", "required": True}}},
@@ -103,11 +102,6 @@ def test_an_optional_dependency_that_is_not_there(tmp_path: Path) -> None:
     assert '"b" is not defined and not required' in warning
 
 
-def test_a_wrong_value_that_an_override_replaces(tmp_path: Path) -> None:
-    [error] = errors(tmp_path, "services: {a: {image: x, mem_limit: lots}}", "services: {a: {mem_limit: 1g}}")
-    assert error.startswith("compose.yaml:1:37:")
-
-
 def test_env_files_that_are_left_alone(tmp_path: Path) -> None:
     text = "services: {a: {image: x, env_file: gone.env}}"
     found = plain(tmp_path, text, switches=Switches(refuse=False, resolve_environment=False))
@@ -125,3 +119,8 @@ def test_contents_are_in_the_hash(tmp_path: Path) -> None:
     before = project(tmp_path, text).hashes["a"]
     (tmp_path / "s").write_text("two")
     assert project(tmp_path, text).hashes["a"] != before
+
+
+def test_a_volume_with_too_many_or_empty_parts(tmp_path: Path) -> None:
+    told = errors(tmp_path, "services: {a: {image: x, volumes: ['a:b:c:d', ':']}}")
+    assert [line.split("\n  ")[1] for line in told] == ["too many colons", "a part is empty"]
