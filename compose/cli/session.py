@@ -8,7 +8,7 @@ import sys
 from compose.cli.options import ANSI, PROGRESS, is_yes
 from compose.cli.timings import Timings
 from compose.errors import SpecError, UsageError
-from compose.events import Note
+from compose.events import Note, StepProgress
 from compose.settings import with_env_file
 from runtime.paths import Roots, project_run_dir, roots_from_env
 
@@ -37,6 +37,7 @@ class Session:
         self._engine: LocalEngine | None = None
         self._desired: Desired | None = None
         self._warm = self._started = False
+        self.hides_parts = False  # of pulls: layers are not told, only that the image comes and has come
         self.progress_mode = self._choice("progress", shared.progress or environ.get("COMPOSE_PROGRESS", ""), PROGRESS)
         if shared.insecure_registry:
             raise UsageError("cannot use --insecure-registry", hint="docker compose itself no longer acts on it")
@@ -254,6 +255,7 @@ class Reporting:
     ) -> None:
         self.progress = session.progress(verb, beside_logs=beside_logs, screen=screen)
         self.timings = session.timings
+        self._hides_parts = session.hides_parts
         self.summary = summary
         self.unchanged = 0
 
@@ -268,7 +270,8 @@ class Reporting:
         self.emit(Note(text))
 
     def emit(self, event: Event) -> None:
-        self.progress.emit(event)
+        if not (self._hides_parts and isinstance(event, StepProgress)):
+            self.progress.emit(event)
         self.timings.collect(event)
 
     def __exit__(self, kind: object, _error: object, _trace: object) -> None:

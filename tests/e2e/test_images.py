@@ -108,7 +108,32 @@ def test_pull_and_its_flags(project: MakeProject, server: Registry, base: bytes)
     server.seen.clear()
     one.run("pull", "--policy", "missing", "-q", "web")
     assert not server.seen
-    assert one.run("pull", "-q", "web").stderr == ""
+    quiet = [line.strip() for line in one.run("pull", "-q", "web").stderr.splitlines()]
+    assert len(quiet) == 1
+    assert quiet[0].startswith(f"Image {image}  ")
+
+
+@pytest.mark.parametrize("verb", ["up", "create", "run"])
+def test_quiet_pulls_and_builds(project: MakeProject, server: Registry, base: bytes, verb: str) -> None:
+    """As docker compose: that an image was pulled is said, its layers are not."""
+    image = app(server, base, "one")
+    more = {"up": ("--no-start",), "create": (), "run": ("--rm", "-T", "web", "true")}[verb]
+    one = project(f"services: {{web: {{image: '{image}'}}}}")
+    told = one.run(verb, "--quiet-pull", *more).stderr
+    assert [line.split()[2] for line in told.splitlines() if image in line] == ["Pulled"]
+    one.run("down", "--rmi", "all")
+    assert one.run(verb, *more).stderr.count(image) > 2
+
+
+def test_a_quiet_build_says_nothing(project: MakeProject, server: Registry, base: bytes) -> None:
+    image = app(server, base, "one")
+    text = f"services: {{web: {{build: {{context: ., dockerfile_inline: 'FROM {image}'}}}}}}"
+    one = project(text)
+    done = one.run("build", "-q")
+    assert (done.stdout, done.stderr) == ("", "")
+    told = one.run("up", "--no-start", "--build", "--quiet-build").stderr
+    assert "FROM" not in told
+    assert "Image" in told
 
 
 def test_build_before_pull_and_push(project: MakeProject, server: Registry, base: bytes) -> None:

@@ -59,8 +59,8 @@ def run(session: Session, options: Options) -> int:
         built = api.build(
             session.roots, desired, names, settings, reporting, session.environ, store=lambda: session.engine.store
         )
-    for one in built:
-        session.write(f"{one.image}\n") if options.quiet else session.tell(f" Image {one.names[0]}  Built\n")
+    for one in () if options.quiet else built:
+        session.tell(f" Image {one.names[0]}  Built\n")
     if options.push:
         named = [one for one in built if desired.service(one.service).config.get("image")]  # others have no registry
         _push(session, [name for one in named for name in one.names])

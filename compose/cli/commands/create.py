@@ -28,6 +28,7 @@ class Options:
 
 def run(session: Session, options: Options) -> int:
     check_pull(options.pull)
+    session.hides_parts = options.quiet_pull
     desired = session.desired(options.services)
     request = UpOptions(
         services=options.services,

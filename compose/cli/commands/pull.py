@@ -39,8 +39,7 @@ def run(session: Session, options: Options) -> int:
     if session.shared.dry_run:
         tell_plan(session, plan_pull(desired, session.observe(desired.project, desired), request))
         return 0
-    if options.quiet:
-        session.progress_mode = "quiet"
+    session.hides_parts = options.quiet
     with Reporting(session, "pull") as reporting:
         pull(session.engine, desired, request, reporting)
     return 0

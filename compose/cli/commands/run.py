@@ -52,6 +52,7 @@ class Options:
 
 def run(session: Session, options: Options) -> int:
     check_pull(options.pull)
+    session.hides_parts = options.quiet_pull
     session.warm_up()
     desired = session.desired((options.service,))
     if options.service not in [one.name for one in desired.services]:

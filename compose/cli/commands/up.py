@@ -59,6 +59,7 @@ class Options:
 
 def run(session: Session, options: Options) -> int:
     _check(options)
+    session.hides_parts = options.quiet_pull
     desired = session.desired(options.services)
     if options.exit_code_from and options.exit_code_from not in [one.name for one in desired.services]:
         raise UsageError(f"no such service: {options.exit_code_from}", hint="--exit-code-from names a service")

@@ -27,7 +27,7 @@ def build(
     provenance: Annotated[str, hidden("--provenance")] = "",
     pull: Pull = False,
     push: Annotated[bool, opt("--push", help="Push the images afterwards.")] = False,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, opt("--quiet", "-q", help="Without output.")] = False,
     sbom: Annotated[str, hidden("--sbom")] = "",
     ssh: Ssh = [],
     with_dependencies: Annotated[bool, opt("--with-dependencies", help="Also what the services depend on.")] = False,

@@ -53,11 +53,11 @@ def up(
     no_color: Annotated[bool, opt("--no-color", help="Logs without colours.")] = False,
     no_log_prefix: Annotated[bool, opt("--no-log-prefix", help="Logs without the container's name.")] = False,
     timestamps: Annotated[bool, opt("--timestamps", help="Logs with times.")] = False,
-    pull: Annotated[str, opt("--pull", metavar="POLICY", help="missing or never: images are local.")] = "",
+    pull: Annotated[str, opt("--pull", metavar="POLICY", help="always, missing or never, over the file's.")] = "",
     build: Annotated[bool, hidden("--build")] = False,
     no_build: Annotated[bool, hidden("--no-build")] = False,
-    quiet_pull: Annotated[bool, hidden("--quiet-pull")] = False,
-    quiet_build: Annotated[bool, hidden("--quiet-build")] = False,
+    quiet_pull: Annotated[bool, opt("--quiet-pull", help="Without the layers of pulls.")] = False,
+    quiet_build: Annotated[bool, opt("--quiet-build", help="Without the output of builds.")] = False,
     watch: Annotated[bool, opt("--watch", "-w", help="Also watch: changed files go into the containers.")] = False,
     watch_config: WatchConfig = "apply",
     menu: Annotated[bool | None, opt("--menu/--no-menu", help="Show the line of keys below the logs.")] = None,
@@ -82,10 +82,10 @@ def create(
     no_recreate: Annotated[bool, opt("--no-recreate", help="Keep existing containers, changed or not.")] = False,
     scale: Scale = [],
     remove_orphans: Orphans = False,
-    pull: Annotated[str, opt("--pull", metavar="POLICY", help="missing or never: images are local.")] = "",
+    pull: Annotated[str, opt("--pull", metavar="POLICY", help="always, missing or never, over the file's.")] = "",
     build: Annotated[bool, hidden("--build")] = False,
     no_build: Annotated[bool, hidden("--no-build")] = False,
-    quiet_pull: Annotated[bool, hidden("--quiet-pull")] = False,
+    quiet_pull: Annotated[bool, opt("--quiet-pull", help="Without the layers of pulls.")] = False,
     yes: Yes = False,
 ) -> None:
     """Create containers without starting them."""
@@ -136,8 +136,8 @@ def run(
     pull: Annotated[str, hidden("--pull")] = "",
     build: Annotated[bool, hidden("--build")] = False,
     quiet: Annotated[bool, hidden("--quiet", "-q")] = False,
-    quiet_build: Annotated[bool, hidden("--quiet-build")] = False,
-    quiet_pull: Annotated[bool, hidden("--quiet-pull")] = False,
+    quiet_build: Annotated[bool, opt("--quiet-build", help="Without the output of builds.")] = False,
+    quiet_pull: Annotated[bool, opt("--quiet-pull", help="Without the layers of pulls.")] = False,
 ) -> None:
     """Run one command in a new container of a service."""
 

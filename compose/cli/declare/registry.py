@@ -8,6 +8,7 @@ from typing import Annotated
 from compose.cli.declare.kinds import Format, Quiet, Services, arg, hidden, opt
 
 SaysNothing = Annotated[bool, opt("--quiet", "-q", help="Without progress.")]
+WithoutLayers = Annotated[bool, opt("--quiet", "-q", help="Without the progress of layers.")]
 Platform = Annotated[str, opt("--platform", metavar="OS/ARCH", help="Another platform than this machine's.")]
 
 
@@ -17,7 +18,7 @@ def pull(
     ignore_pull_failures: Annotated[bool, opt("--ignore-pull-failures", help="Go on without what fails.")] = False,
     include_deps: Annotated[bool, opt("--include-deps", help="Also what the services depend on.")] = False,
     policy: Annotated[str, opt("--policy", metavar="POLICY", help="missing or always, over the file's.")] = "",
-    quiet: SaysNothing = False,
+    quiet: WithoutLayers = False,
     no_parallel: Annotated[bool, hidden("--no-parallel")] = False,
 ) -> None:
     """Pull the images of services from their registries."""
