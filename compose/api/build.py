@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from compose.engine.building import BuildOptions
+    from compose.engine.protocol import OnCancel
     from compose.events import Reporter
     from compose.plan.desired import Desired
     from netplan.store import Store
@@ -52,8 +53,12 @@ def build(
     environ: Mapping[str, str],
     *,
     store: Callable[[], Store] | None = None,
+    on_cancel: OnCancel | None = None,
 ) -> list[Built]:
-    """Build services in order; what is the same for several is built once. Raises EngineError."""
+    """Build services in order; what is the same for several is built once. Raises EngineError.
+
+    ``on_cancel``: is given what ends each build at once. Raises Interrupted then.
+    """
     from compose.engine.building import build_service, request_of
     from runtime.record import replace
 
@@ -66,7 +71,9 @@ def build(
         if same in done:
             _tag(roots, done[same], request.tags)
         else:
-            done[same] = build_service(roots, desired, service, options, reporter, environ=environ, store=store)
+            done[same] = build_service(
+                roots, desired, service, options, reporter, environ=environ, store=store, on_cancel=on_cancel
+            )
         built.append(Built(name, done[same], request.tags))
     return built
 

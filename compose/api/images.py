@@ -14,8 +14,11 @@ from compose.record import record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from compose.engine.protocol import Engine
     from compose.events import Reporter
+    from compose.execute.executor import Executor
     from compose.plan.desired import Desired, DesiredService
     from compose.plan.observed import Observed
     from compose.plan.plan import Plan
@@ -58,17 +61,24 @@ def image_intent(services: tuple[str, ...], no_deps: bool, options: ImageOptions
 
 
 def bring_images(
-    engine: Engine, desired: Desired, observed: Observed, intent: ImageIntent, reporter: Reporter, workers: int = 0
+    engine: Engine,
+    desired: Desired,
+    observed: Observed,
+    intent: ImageIntent,
+    reporter: Reporter,
+    workers: int = 0,
+    begun: Callable[[Executor], None] | None = None,
 ) -> Observed:
     """Pull and build what is missing or too old; then the world as it is. Raises the first error of a step.
 
+    ``begun`` is given each executor before it starts.
     Two rounds: what can be built is built in the second when it could not be pulled in the first.
     """
     plan = plan_images(desired, observed, intent)
     for again in (True, False):
         if not plan.steps:
             break
-        execute(engine, plan, reporter, workers)
+        execute(engine, plan, reporter, workers, begun)
         observed = engine.observe(desired.project, desired)
         if again:
             plan = plan_images(desired, observed, _rest(intent))

@@ -60,12 +60,13 @@ def up(
     options: UpOptions,
     reporter: Reporter,
     begun: Callable[[Executor], None] | None = None,
+    bringing: Callable[[Executor], None] | None = None,
 ) -> Outcome:
     """Converge the project, or the named services with their dependencies. Raises ComposeError.
 
-    ``begun`` is given the executor before it starts.
+    ``begun`` is given the executor before it starts, ``bringing`` those that pull and build before.
     """
-    return _converge(engine, desired, up_intent(options), options, reporter, begun)
+    return _converge(engine, desired, up_intent(options), options, reporter, begun, bringing)
 
 
 def create(engine: Engine, desired: Desired, options: UpOptions, reporter: Reporter) -> Outcome:
@@ -190,6 +191,7 @@ def _converge(
     options: UpOptions,
     reporter: Reporter,
     begun: Callable[[Executor], None] | None = None,
+    bringing: Callable[[Executor], None] | None = None,
 ) -> Outcome:
     with ProjectLock(options.lock, desired.project, reporter):
         engine.settle(desired.project)
@@ -198,7 +200,7 @@ def _converge(
         if images is not None:
             from compose.api.images import bring_images
 
-            observed = bring_images(engine, desired, observed, images, reporter, options.workers)
+            observed = bring_images(engine, desired, observed, images, reporter, options.workers, bringing)
         return _reach(engine, desired, observed, intent, reporter, options.workers, begun)
 
 

@@ -131,7 +131,7 @@ class Watcher:
         self._thread.start()
 
     def _run(self) -> None:
-        actions = Actions(self.around, lambda: self.loop.stopping)
+        actions = Actions(self.around, lambda: self.loop.stopping, self.loop.on_cancel)
         try:
             with Journal(self._roots, self.project) as journal:
                 self._tell_ready()

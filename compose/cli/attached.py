@@ -285,7 +285,8 @@ class _Attended:
         self.interrupts += 1
         if self.interrupts == 1:
             if self.converging is not None and not self.converging.has_begun:
-                return True  # nothing was done yet
+                self.converging.leave()
+                return True  # the containers are as they were
             self._say(STDOUT, "Gracefully Stopping... press Ctrl+C again to force")
             if self.stopping is None:
                 self._stop()

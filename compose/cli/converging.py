@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from compose.execute.executor import Executor
     from compose.plan.desired import Desired
 
+LEAVING = 2.0  # seconds for what is cancelled; a build takes less than one
+
 
 class _Reporting(Reporting):
     """Also notes when the first container starts, and which ones are stopped on purpose."""
@@ -60,6 +62,7 @@ class Converging:
         self._reporting = _Reporting(session, screen, on_start)
         self._wake = wake
         self._executor: Executor | None = None
+        self._bringing: Executor | None = None  # pulls and builds
         self._cancelled = False
         self.over = False
         self.error: BaseException | None = None
@@ -68,7 +71,7 @@ class Converging:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is something to cancel; before, it waits for another command, or looks."""
+        """Whether containers are at stake; before, it waits for another command, looks, pulls and builds."""
         return self._executor is not None or self.over
 
     def stopped(self, name: str) -> bool:
@@ -82,6 +85,18 @@ class Converging:
             self._executor.cancel()
         self._thread.join()
 
+    def leave(self) -> None:
+        """Before it has begun: pulls are left, builds end and leave nothing, and no step follows."""
+        self._cancelled = True
+        if self._bringing is not None:
+            self._bringing.cancel()
+            self._thread.join(LEAVING)
+
+    def _brings(self, executor: Executor) -> None:
+        self._bringing = executor
+        if self._cancelled:
+            executor.cancel()
+
     def _begun(self, executor: Executor) -> None:
         self._executor = executor
         if self._cancelled:
@@ -92,7 +107,8 @@ class Converging:
 
         try:
             with self._reporting as reporting:
-                outcome = up(self._session.engine, self._desired, self._request, reporting, self._begun)
+                engine = self._session.engine
+                outcome = up(engine, self._desired, self._request, reporting, self._begun, self._brings)
                 reporting.unchanged = unchanged(outcome, self._desired, self._request)
         except Interrupted as error:
             self.error = None if self._cancelled else error

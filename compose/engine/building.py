@@ -10,11 +10,11 @@ import itertools
 import os
 
 from compose.engine.build_network import BuildSurroundings
-from compose.errors import EngineError
+from compose.errors import EngineError, Interrupted
 from compose.events import BuildOutput, Note
 from compose.record import EMPTY, record
 from netplan.errors import NetworkFault
-from runtime.build.errors import BuildFault
+from runtime.build.errors import BuildCancelled, BuildFault
 from runtime.build.platform import check_platform
 from runtime.build.request import BuildRequest, Secret, StepBegan, StepEnded, StepOutput, Warned
 from runtime.errors import RuntimeFault
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from compose.engine.protocol import OnCancel
     from compose.events import Reporter
     from compose.plan.desired import Desired, DesiredService
     from netplan.store import Store
@@ -91,17 +92,27 @@ def build_service(
     *,
     environ: Mapping[str, str] | None = None,
     store: Callable[[], Store] | None = None,
+    on_cancel: OnCancel | None = None,
 ) -> str:
     """Build a service's image (those it takes as contexts must be there) and name it; the image id.
 
-    ``store``: netplan's, if the caller has it open. Raises EngineError.
+    ``store``: netplan's, if the caller has it open. ``on_cancel`` is given what ends the build; it then leaves nothing
+    and raises Interrupted. Raises EngineError.
     """
     environ = os.environ if environ is None else environ
     request = request_of(desired, service, options, environ)
     network = _network(desired, service)
     try:
         return build_image(
-            roots, request, service.name, reporter, network=network, quiet=options.quiet, store=store, environ=environ
+            roots,
+            request,
+            service.name,
+            reporter,
+            network=network,
+            quiet=options.quiet,
+            store=store,
+            environ=environ,
+            on_cancel=on_cancel,
         )
     except EngineError as error:  # several services may have a Dockerfile of the same name
         text = error.message
@@ -120,14 +131,18 @@ def build_image(
     quiet: bool = False,
     store: Callable[[], Store] | None = None,
     environ: Mapping[str, str] | None = None,
+    on_cancel: OnCancel | None = None,
 ) -> str:
     """Build what a request says; the image id. ``name`` stands before lines of output. Raises EngineError."""
     from runtime.build.builder import Builder
+    from runtime.build.cancelling import run_cancellable
 
     surroundings = BuildSurroundings(roots, store or _opener(roots), network, environ)
     telling = _Telling(reporter, name, quiet, request.tags[0] if request.tags else name)
     try:
-        return Builder(roots, request, telling, surroundings).run().digest
+        return run_cancellable(Builder(roots, request, telling, surroundings), on_cancel).digest
+    except BuildCancelled:
+        raise Interrupted(f"cannot build {name}: interrupted") from None
     except BuildFault as fault:
         raise EngineError(fault.message, hint=fault.hint) from fault
     except (RuntimeFault, NetworkFault) as fault:

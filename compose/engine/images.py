@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compose.engine.local import LocalEngine
+    from compose.engine.protocol import OnCancel
     from compose.plan.desired import Desired, DesiredService
     from compose.plan.intent import BuildOptions
     from runtime.images.registry.progress import Part
@@ -33,7 +34,9 @@ def push_image(engine: LocalEngine, reference: str, compression: str) -> None:
     push(engine.roots, reference, compression, progress=teller(engine, reference), environ=engine.environ)
 
 
-def build_image(engine: LocalEngine, desired: Desired, service: DesiredService, options: BuildOptions) -> None:
+def build_image(
+    engine: LocalEngine, desired: Desired, service: DesiredService, options: BuildOptions, on_cancel: OnCancel
+) -> None:
     from compose.engine import building
 
     asked = building.BuildOptions(
@@ -45,7 +48,14 @@ def build_image(engine: LocalEngine, desired: Desired, service: DesiredService, 
         ssh=building.ssh_agents(options.ssh, engine.environ),
     )
     building.build_service(
-        engine.roots, desired, service, asked, _Telling(engine), environ=engine.environ, store=lambda: engine.store
+        engine.roots,
+        desired,
+        service,
+        asked,
+        _Telling(engine),
+        environ=engine.environ,
+        store=lambda: engine.store,
+        on_cancel=on_cancel,
     )
 
 

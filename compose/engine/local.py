@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from compose.engine.joining import Joiner
+    from compose.engine.protocol import OnCancel
     from compose.events import Event
     from compose.journal import Entry
     from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
@@ -212,10 +213,12 @@ class LocalEngine:
         pull_image(self, reference, platform)
 
     @told
-    def build_image(self, desired: Desired, service: DesiredService, options: BuildOptions) -> None:
+    def build_image(
+        self, desired: Desired, service: DesiredService, options: BuildOptions, on_cancel: OnCancel
+    ) -> None:
         from compose.engine.images import build_image
 
-        build_image(self, desired, service, options)
+        build_image(self, desired, service, options, on_cancel)
 
     @told
     def push_image(self, reference: str, compression: str = "gzip") -> None:

@@ -10,7 +10,7 @@ from compose.record import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
     from compose.journal import Entry
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from compose.plan.intent import BuildOptions
     from compose.plan.observed import Observed
     from runtime.images.upkeep import Usage
+
+    OnCancel = Callable[[Callable[[], None]], None]
 
     class Engine(Protocol):
         def observe(self, project: str, desired: Desired | None = None) -> Observed:
@@ -69,8 +71,11 @@ if TYPE_CHECKING:
             """Bring an image from its registry, whatever the store has; nothing is loaded when that is up to date."""
             ...
 
-        def build_image(self, desired: Desired, service: DesiredService, options: BuildOptions) -> None:
-            """Build the service's image and give it its names."""
+        def build_image(
+            self, desired: Desired, service: DesiredService, options: BuildOptions, on_cancel: OnCancel
+        ) -> None:
+            """Build the service's image and give it its names. ``on_cancel`` is given a function that ends the build
+            from any thread, which then leaves nothing and raises Interrupted."""
             ...
 
         def push_image(self, reference: str, compression: str = "gzip") -> None:

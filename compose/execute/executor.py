@@ -151,6 +151,14 @@ class _Run:
         self._failures: list[Failure] = []
         self._stopping = False
         self._cancelled = False
+        self._endings: list[Callable[[], None]] = []  # of long steps
+        context.on_cancel = self._on_cancel
+
+    def _on_cancel(self, end: Callable[[], None]) -> None:
+        """Have that called when the run is cancelled, perhaps more than once."""
+        self._endings.append(end)
+        if self._cancelled:
+            end()
 
     def finish(self) -> Results:
         """Schedule the first steps and wait for the end."""
@@ -172,6 +180,8 @@ class _Run:
         self._cancelled = True
         self._stopping = True
         self._over.put(None)
+        for end in tuple(self._endings):
+            end()
 
     def _is_over(self) -> bool:
         """Nothing runs. Waits and transfers are not waited for once the run stops: they may take for ever."""
@@ -228,7 +238,7 @@ class _Run:
         else:
             self._running -= 1
             self._long -= isinstance(step.action, LONG) and not isinstance(error, _NotBegun)
-        if isinstance(error, _NotBegun):
+        if isinstance(error, _NotBegun) or (self._cancelled and isinstance(error, Interrupted)):
             return []
         if error is not None:
             self._failures.append(Failure(step, error))
@@ -291,6 +301,8 @@ class _Run:
             error, detail = None, "not required" if isinstance(action, WaitFor) else "Failed"
         seconds = time.monotonic() - began
         text = str(error) or type(error).__name__ if error is not None else ""
+        if isinstance(error, Interrupted):
+            text = "interrupted"
         self._emit(StepFinished(step.number, action.kind, action.title, action.verb, seconds, text, detail))
         return error
 

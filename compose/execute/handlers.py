@@ -41,7 +41,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from compose.engine.protocol import Engine
+    from compose.engine.protocol import Engine, OnCancel
     from compose.plan.actions import Action, Target
     from compose.plan.desired import Desired, DesiredService
 
@@ -54,6 +54,7 @@ class Context:
         self.project = project
         self.new_ident = new_ident
         self.created: dict[int, str] = {}  # step number -> id
+        self.on_cancel: OnCancel = lambda _end: None  # takes what ends a long step when the run is cancelled
         self._desired = desired
         self.provided: Mapping[str, Mapping[str, str]] = {}
         self.with_providers = desired is not None and any(is_provided(service) for service in desired.services)
@@ -97,7 +98,7 @@ def perform(number: int, action: Action, context: Context) -> None:
         case PullImage(image, platform):
             engine.pull_image(image, platform)
         case BuildImage(_image, service, options):
-            engine.build_image(context.desired, context.service(service), options)
+            engine.build_image(context.desired, context.service(service), options, context.on_cancel)
         case PushImage(image, _required, compression):
             engine.push_image(image, compression)
         case CreateContainer():

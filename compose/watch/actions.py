@@ -10,7 +10,7 @@ import time
 
 from compose.api import lifecycle
 from compose.api.up import UpOptions, up
-from compose.errors import ComposeError
+from compose.errors import ComposeError, Interrupted
 from compose.events import WatchEvent
 from compose.record import replace
 from compose.watch.batch import Batch, Sync
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from compose.engine.live import LiveContainer, LiveContainers
     from compose.engine.local import LocalEngine
+    from compose.engine.protocol import OnCancel
     from compose.events import Reporter
     from compose.plan.desired import Desired
     from compose.watch.rules import Rule
@@ -60,11 +61,13 @@ class Surroundings:
 
 
 class Actions:
-    """Performs batches, one at a time. ``stop`` is asked between files and between steps."""
+    """Performs batches, one at a time. ``stop`` is asked between files and between steps; ``on_cancel`` takes what ends
+    a build at once."""
 
-    def __init__(self, around: Surroundings, stop: Callable[[], bool]) -> None:
+    def __init__(self, around: Surroundings, stop: Callable[[], bool], on_cancel: OnCancel) -> None:
         self.around = around
         self.stop = stop
+        self.on_cancel = on_cancel
         self.synced: dict[str, dict[str, str]] = {}  # service -> container path -> host path, since the start
         self.unsaid: set[str] = set()  # services of which it was said that nothing runs
 
@@ -172,6 +175,9 @@ class Actions:
                 up(engine, around.desired, wanted, around.reporter)
             if around.prune:
                 self._prune({digest for name, digest in before.items() if name in changed and digest})
+        except Interrupted:
+            self.tell("rebuild", f"{names}: rebuild cancelled; the containers stay as they are", names, changed=[])
+            return ()
         except FAULTS as fault:
             self._failed("rebuild", names, f"{names}: cannot rebuild: {reason(fault)}")
             return ()
@@ -190,7 +196,16 @@ class Actions:
         names = api.select(around.desired, services)
         options = BuildOptions(quiet=around.quiet)
         roots = around.live.roots
-        api.build(roots, around.desired, names, options, around.reporter, around.environ, store=lambda: engine.store)
+        api.build(
+            roots,
+            around.desired,
+            names,
+            options,
+            around.reporter,
+            around.environ,
+            store=lambda: engine.store,
+            on_cancel=self.on_cancel,
+        )
 
     def _image(self, name: str) -> str:
         from runtime.images.store import resolve

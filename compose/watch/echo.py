@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from compose.watch.rules import SYNC
+from compose.watch.rules import REBUILD, SYNC, SYNC_EXEC, is_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,3 +165,16 @@ class EchoGuard:
 def _key(hit: Hit) -> tuple[str, str]:
     modified, rule = hit
     return rule.name, os.path.dirname(modified.path)
+
+
+def told(rule: Rule, path: str, *, same: bool) -> str:
+    """What is said of a loop, and how to end it; patterns of ``ignore`` are below the rule's path."""
+    verb = {REBUILD: "rebuilding it", SYNC_EXEC: "its command"}.get(rule.action, "restarting it")
+    shown = path if same else f"files in {os.path.dirname(path)}, such as {os.path.basename(path)},"
+    advice = f"have the container write elsewhere, or remove {rule.name}"
+    if path != rule.path and is_below(path, rule.path):
+        advice = f"add to {rule.name}:  ignore: [{path[len(rule.path) + 1 :]}]"
+    return (
+        f"{rule.service}: {verb} changes {shown} and {rule.name} ({rule.action}) acts on that, without end: "
+        f"it does so more and more seldom now\n  {advice}"
+    )

@@ -14,9 +14,9 @@ import time
 from compose.errors import UsageError
 from compose.watch.batch import Batch, Sync, batch_of
 from compose.watch.config import APPLY, builds_changed, dockerfiles, stamp_of
-from compose.watch.echo import EchoGuard
+from compose.watch.echo import EchoGuard, told
 from compose.watch.git import git_directories, is_locked
-from compose.watch.rules import REBUILD, SYNC_EXEC, Filter, Rules, is_below, rules_of
+from compose.watch.rules import Filter, Rules, rules_of
 from compose.watch.tracker import Modified, Tracker
 
 TYPE_CHECKING = False
@@ -61,6 +61,7 @@ class Loop:
         self.held = 0.0  # since when git is waited for
         self.next_poll = 0.0
         self.stopping = False
+        self.endings: list[Callable[[], None]] = []  # what ends the build at work
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.desired = desired
         self.rules = Rules(())
@@ -70,7 +71,7 @@ class Loop:
         self.dockerfiles: dict[str, tuple[str, ...]] = {}
         self.dockerfile_stamps: dict[str, object] = {}
         self.git: tuple[str, ...] = ()
-        self.guard = EchoGuard(self._tell_loop)
+        self.guard = EchoGuard(lambda rule, path, same: warn(told(rule, path, same=same)))
         self.released: list[Modified] = []  # was held when the rules changed
 
     # beginnings
@@ -153,9 +154,17 @@ class Loop:
                 self._flush(actions)
 
     def stop(self) -> None:
-        """End after the step at hand. From any thread, or a signal handler."""
+        """End after the step at hand; a build is cancelled. From any thread, or a signal handler."""
         self.stopping = True
         os.eventfd_write(self.wake, 1)
+        for end in tuple(self.endings):
+            end()
+
+    def on_cancel(self, end: Callable[[], None]) -> None:
+        """Have that called by :meth:`stop`, perhaps more than once."""
+        self.endings = [end]
+        if self.stopping:
+            end()
 
     def close(self) -> None:
         if self.source is not None:
@@ -236,14 +245,6 @@ class Loop:
         at = time.monotonic()
         touched = actions.perform(batch, began)
         self.guard.acted(hits, touched, at, time.monotonic())
-
-    def _tell_loop(self, rule: Rule, path: str, same: bool) -> None:
-        verb = {REBUILD: "rebuilding it", SYNC_EXEC: "its command"}.get(rule.action, "restarting it")
-        shown = path if same else f"files in {os.path.dirname(path)}, such as {os.path.basename(path)},"
-        self.warn(
-            f"{rule.service}: {verb} changes {shown} and {rule.name} ({rule.action}) acts on that, without end: "
-            f"it does so more and more seldom now\n  {_advice(rule, path)}"
-        )
 
     def _is_held(self, actions: Actions, now: float) -> bool:
         """While git works in the tree, nothing is done: its half-made states are nobody's."""
@@ -339,10 +340,3 @@ class Loop:
             self.look()
         else:
             self._look_beside(self.source)
-
-
-def _advice(rule: Rule, path: str) -> str:
-    """How to end a loop; patterns of ``ignore`` are below the rule's path."""
-    if path == rule.path or not is_below(path, rule.path):
-        return f"have the container write elsewhere, or remove {rule.name}"
-    return f"add to {rule.name}:  ignore: [{path[len(rule.path) + 1 :]}]"

@@ -8,7 +8,7 @@ import time
 
 from runtime.build.cache import Cache, key_of, now
 from runtime.build.context import Digests
-from runtime.build.errors import BuildFault, placed
+from runtime.build.errors import BuildCancelled, BuildFault, placed
 from runtime.build.files_of import find_context, read_dockerfile
 from runtime.build.finishing import write_image
 from runtime.build.instructions import parse
@@ -69,6 +69,8 @@ class Builder:
         self.consumed: set[str] = set()
         self.stopped = threading.Event()
         self.failure: BaseException | None = None
+        self.threads: set[int] = set()  # that work for it
+        self.runner: Runner  # once the file is read
         self._ready: threading.Thread | None = None
         self.steps = 0
         self.used: dict[str, Piece] = {}  # what this build took or made, by key
@@ -82,6 +84,7 @@ class Builder:
 
     def run(self) -> Image:
         """Build, store and name the image. Raises BuildFault."""
+        self.threads.add(threading.get_ident())
         if self.request.platform:
             check_platform(self.request.platform)
         with Staging(self.roots) as self.staging:
@@ -99,6 +102,7 @@ class Builder:
             self.machine = self._machine()
             self.runner = Runner(self.roots, self.machine, self._resolv_conf)
             try:
+                self.check_stopped()
                 state = self._build_stages()
                 leaving = threading.Thread(target=self._leave_early)
                 leaving.start()  # taking links down waits for the kernel; the image is written meanwhile
@@ -122,8 +126,14 @@ class Builder:
             finally:
                 if self.exchange is not None:
                     self.exchange.close()
-                self.runner.close()
-                self._disconnect()
+                self.close()
+
+    def close(self) -> None:
+        """End the commands, and give the network back."""
+        runner = getattr(self, "runner", None)
+        if runner is not None:
+            runner.close()
+        self._disconnect()
 
     def _warn(self) -> None:
         """The file's warnings; with ``# check=error=true`` they are errors, and so is what --check finds."""
@@ -188,23 +198,32 @@ class Builder:
             try:
                 return self._futures[needed[-1]].result()
             except BaseException as error:  # noqa: BLE001 (the first failure is raised in its place)
-                self._fail(error)
+                self.fail(error)
                 raise self.failure or error from None
             finally:
                 self.stopped.set()
 
-    def _fail(self, error: BaseException) -> None:
-        """The first failure of a stage ends the others."""
+    def fail(self, error: BaseException) -> None:
+        """The first failure of a stage, or who cancels, ends the others."""
         with self._lock:
             self.failure = self.failure or error
         self.stopped.set()
-        self.runner.stop()
+        runner = getattr(self, "runner", None)
+        if runner is not None:
+            runner.stop()
+
+    def _why(self, error: BaseException) -> str:
+        """What is said of a step that did not succeed."""
+        if isinstance(self.failure, BuildCancelled):
+            return "interrupted"
+        return getattr(error, "message", "") or str(error) or "interrupted"
 
     def stage_result(self, index: int) -> StageState:
         """A stage when it is done. Raises what it raised."""
         return self._futures[index].result()
 
     def _build_stage(self, index: int) -> StageState:
+        self.threads.add(threading.get_ident())
         try:
             planned = self.plan.stages[index]
             if planned.platform:
@@ -219,11 +238,13 @@ class Builder:
             }
             return StageBuilder(self, planned, state, fresh).run()
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
             raise
 
     def check_stopped(self) -> None:
-        """Raises BuildFault when another stage has failed."""
+        """Raises BuildFault when another stage has failed, or the build was cancelled."""
+        if isinstance(self.failure, BuildCancelled):
+            raise self.failure
         if self.stopped.is_set():
             raise BuildFault("cannot go on: another stage has failed", line=-1)
 
@@ -290,8 +311,7 @@ class Builder:
             piece = self.cache.keep_first(key, place, size, since)
         except BaseException as error:
             remove_tree(place)
-            text = getattr(error, "message", "") or str(error) or "interrupted"
-            self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=text))
+            self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=self._why(error)))
             raise
         if alias:
             self.cache.alias(alias, piece, key)
@@ -310,8 +330,7 @@ class Builder:
         try:
             result = work(PartLines(self.reporter, number))
         except BaseException as error:
-            text = getattr(error, "message", "") or str(error) or "interrupted"
-            self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=text))
+            self.reporter.emit(StepEnded(number, title, time.monotonic() - began, error=self._why(error)))
             raise
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
         return result

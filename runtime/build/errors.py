@@ -17,6 +17,13 @@ class BuildFault(RuntimeFault):
         self.code = code
 
 
+class BuildCancelled(BuildFault):
+    """Somebody asked for the end of the build."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted", line=-1)
+
+
 def placed(error: RuntimeFault, file: str, line: int, original: str) -> BuildFault:
     """The error with file, line and instruction in front; one that has a line already stays as it is."""
     if isinstance(error, BuildFault) and error.line:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import subprocess
+import threading
 
-from runtime.build.errors import BuildFault
+from runtime.build.errors import BuildCancelled, BuildFault
 from runtime.tree import remove_tree
 
 _HARDENED = {
@@ -20,6 +22,16 @@ _HARDENED = {
     "GIT_CONFIG_KEY_2": "advice.detachedHead",
     "GIT_CONFIG_VALUE_2": "false",
 }
+
+_RUNNING: dict[int, subprocess.Popen[str]] = {}  # by the thread that waits for it
+
+
+def end_git(threads: set[int]) -> None:
+    """Kill what these threads wait for, with its helpers: they then raise BuildCancelled."""
+    for thread in threads:
+        child = _RUNNING.pop(thread, None)
+        if child is not None and child.poll() is None:
+            os.killpg(child.pid, _signal.SIGKILL)
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -60,6 +72,8 @@ def fetch(url: str, target: str, *, keep: bool, commit: str = "") -> str:
     try:
         _git(target, "fetch", "-q", "--depth", "1", "origin", reference or "HEAD")
         found = "FETCH_HEAD"
+    except BuildCancelled:
+        raise
     except BuildFault:
         _git(target, "fetch", "-q", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
         found = reference
@@ -88,20 +102,31 @@ def find_inside(target: str, path: str) -> str:
 
 
 def _git(directory: str, *words: str) -> str:
+    pipe = subprocess.PIPE
+    environ = {**os.environ, **_HARDENED}
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             ["git", *words],
             cwd=directory,
-            env={**os.environ, **_HARDENED},
-            capture_output=True,
-            text=True,
+            env=environ,
             stdin=subprocess.DEVNULL,
-            check=False,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,  # so that it can be killed with what it started
         )
     except FileNotFoundError:
         raise BuildFault("cannot fetch a git repository: git is not installed", "install git") from None
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+    with child:
+        _RUNNING[threading.get_ident()] = child
+        try:
+            out, errors = child.communicate()
+        finally:
+            ended = _RUNNING.pop(threading.get_ident(), None) is None
+    if ended:
+        raise BuildCancelled
+    if child.returncode:
+        lines = [line for line in errors.splitlines() if line.strip()]
         said = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:] or ["it failed"]
         raise BuildFault(f"cannot fetch with git: {said[0]}")
-    return done.stdout
+    return out

@@ -75,6 +75,19 @@ def lock_store(roots: Roots, exclusive: bool) -> int:
     return fd
 
 
+_LIVE: dict[str, int] = {}  # staging directories of this process -> the thread that made each
+
+
+def remove_staged(threads: set[int]) -> None:
+    """Remove what these threads have staged, while they may still be at it: they were left behind."""
+    for path, thread in list(_LIVE.items()):
+        if thread in threads:
+            try:
+                remove_tree(path)
+            except OSError:  # it grew meanwhile; the next sweep removes the rest
+                continue
+
+
 class Staging:
     """A directory of this process' unfinished work, locked as long as it lives; a context manager."""
 
@@ -86,6 +99,7 @@ class Staging:
         self._lock = lock_store(roots, exclusive=False)
         sweep(roots)
         self.path, self.fd = self._make()
+        _LIVE[self.path] = threading.get_ident()
 
     def _make(self) -> tuple[str, int]:
         while True:
@@ -108,6 +122,7 @@ class Staging:
         try:
             remove_tree(self.path)
         finally:
+            _LIVE.pop(self.path, None)
             os.close(self.fd)
             os.close(self._lock)
 

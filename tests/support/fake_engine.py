@@ -161,7 +161,7 @@ class FakeEngine:
             raise EngineError(f"cannot pull {reference}: not found")
         self.images[reference] = ObservedImage(reference, self.registry[reference])
 
-    def build_image(self, desired: Desired, service: DesiredService, options: Any) -> None:
+    def build_image(self, desired: Desired, service: DesiredService, options: Any, on_cancel: Any) -> None:
         self._call("build_image", service.name)
         self.images[service.image] = ObservedImage(service.image, f"sha256:built-{service.name}")
 
