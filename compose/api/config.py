@@ -35,6 +35,7 @@ class Question:
     resolve_paths: bool = True
     consistency: bool = True
     resolve_environment: bool = True
+    quiet: bool = False  # only whether it can be read: no text is made
     digests: str = ""  # "resolve": tags become digests; "lock": only that, as an override file
 
 
@@ -98,6 +99,8 @@ def _text(loaded: Loaded, question: Question, environ: Mapping[str, str]) -> str
                 }
             }
             return _as_text(plain, question.format)
+    if question.quiet:
+        return ""
     if question.about:
         return _lines(_LISTS[question.about](plain))
     return render.render_plain(plain, question.format, escape=question.interpolate)

@@ -121,6 +121,12 @@ def parse_ports(text: str) -> tuple[Port, ...]:
 
     Ranges on both sides pair up one to one; a host range with one container port stays a range ("any of these").
     """
+    address, protocol, numbers = split_ports(text)
+    return tuple(Port(target, published, address, protocol) for target, published in numbers)
+
+
+def split_ports(text: str) -> tuple[str, str, list[tuple[int, str]]]:
+    """The same as address, protocol and (container port, host port) for each, which is much less work for ranges."""
     rest, slash, protocol = text.partition("/")
     protocol = protocol.lower() if slash else "tcp"
     if protocol not in PROTOCOLS:
@@ -130,13 +136,14 @@ def parse_ports(text: str) -> tuple[Port, ...]:
     address = parse_host_ip(address)
     first, last = parse_port_range(container)
     if not host:
-        return tuple(Port(port, "", address, protocol) for port in range(first, last + 1))
+        return address, protocol, [(port, "") for port in range(first, last + 1)]
     host_first, host_last = parse_port_range(host)
     if first == last:
-        return (Port(first, host, address, protocol),)
+        return address, protocol, [(first, host)]
     if host_last - host_first != last - first:
         raise ValueError(f'ranges of the same size on both sides, not "{text}"')
-    return tuple(Port(first + i, str(host_first + i), address, protocol) for i in range(last - first + 1))
+    shift = host_first - first
+    return address, protocol, [(port, str(port + shift)) for port in range(first, last + 1)]
 
 
 def parse_host_ip(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compose.spec.tree import Map, Report, Seq, locate
+from compose.spec.tree import Flat, Map, Report, Seq, locate
 
 SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 NULL_MEANS_NOTHING = frozenset(["command", "entrypoint", "pid", "deploy", "develop"])
@@ -205,6 +205,8 @@ def _pruned(value: Any) -> Any:
         return [_pruned(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if isinstance(value, Flat):
+        return dict(value)
     result: dict[str, Any] = {}
     for key in sorted(value):
         if key.startswith("x-") and key != SIGNAL:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from compose.errors import SpecError
-from compose.spec.tree import NOTHING, Broken, Late, Map, Mark, Override, Reset, Seq, Whole, format_mark
+from compose.spec.tree import NOTHING, Broken, Flat, Late, Map, Mark, Override, Reset, Seq, Whole, format_mark
 
 Key = Callable[[Any], Hashable]
 
@@ -197,6 +197,8 @@ def _clean(value: Any, pattern: str) -> Any:
     """A value without tags and with lists made unique, as if merged into nothing."""
     if isinstance(value, Override):
         return _clean(value.value, pattern)
+    if isinstance(value, Flat):
+        return value
     if isinstance(value, Map):
         return _merge_maps(Map(value.mark), value, pattern)
     if isinstance(value, Seq):

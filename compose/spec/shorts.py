@@ -11,7 +11,7 @@ from compose.model import units
 from compose.spec import check as c
 from compose.spec import compound as m
 from compose.spec.check import Check
-from compose.spec.tree import BROKEN, NOWHERE, Map, Path, Seq
+from compose.spec.tree import BROKEN, NOWHERE, Flat, Map, Mark, Path, Seq
 
 DEFAULT_CONDITION = "service_started"
 _CONDITIONS = (DEFAULT_CONDITION, "service_healthy", "service_completed_successfully")
@@ -86,23 +86,23 @@ def ports(value: Any, path: Path, check: Check) -> Any:
         return check.wrong(path, "a list", value)
     result = Seq(value.mark)
     for index, item in enumerate(value):
-        for port in _port(item, (*path, index), check, value.marks[index]):
-            result.add(port, value.marks[index])
+        found = _port(item, (*path, index), check, value.marks[index])
+        result.extend(found)
+        result.marks.extend([value.marks[index]] * len(found))
     return result
 
 
-def _port(item: Any, path: Path, check: Check, mark: Any) -> list[Any]:
+def _port(item: Any, path: Path, check: Check, mark: Mark) -> list[Any]:
     if check.unfilled(item):
         return [item]
     if isinstance(item, int) and not isinstance(item, bool):
         item = str(int(item))
     if isinstance(item, str):
         try:
-            parsed = units.parse_ports(item)
+            return _short_ports(item, mark)
         except ValueError as error:
             check.problem(path, f"expected {error}", stage=c.FILLED)
             return []
-        return [_port_map(port, mark) for port in parsed]
     if item is BROKEN:
         return []
     port = _PORT(item, path, check)
@@ -115,15 +115,16 @@ def _port(item: Any, path: Path, check: Check, mark: Any) -> list[Any]:
     return [port]
 
 
-def _port_map(port: units.Port, mark: Any) -> Map:
-    result: dict[str, Any] = {"mode": "ingress"}
-    if port.host_ip:
-        result["host_ip"] = port.host_ip
-    result["target"] = port.target
-    if port.published:
-        result["published"] = port.published
-    result["protocol"] = port.protocol
-    return short(result, mark)
+def _short_ports(text: str, mark: Mark) -> list[Any]:
+    """One mapping per container port. Raises ValueError with what it expects."""
+    address, protocol, numbers = units.split_ports(text)
+    common = {"host_ip": address} if address else {}
+    common |= {"mode": "ingress", "protocol": protocol}
+    result: list[Any] = []
+    for target, published in numbers:
+        values = {**common, "published": published, "target": target} if published else {**common, "target": target}
+        result.append(Flat(values, mark) if target else short(values, mark))
+    return result
 
 
 _FILE_REFERENCE = m.record(

@@ -46,6 +46,21 @@ class Map(dict[str, Any]):
         self.put(key, source[key], source.marks.get(key))
 
 
+class Flat(Map):
+    """A mapping of scalars in its last form: keys sorted, nothing empty. Phases pass it on as it is, so it is shared.
+
+    A range of ports makes thousands of them.
+    """
+
+    __slots__ = ()
+    _NO_MARKS: dict[str, tuple[Mark, Mark]] = {}
+
+    def __init__(self, values: dict[str, Any], mark: Mark) -> None:
+        dict.__init__(self, values)
+        self.mark = mark
+        self.marks = self._NO_MARKS
+
+
 class Seq(list[Any]):
     """A sequence; ``marks`` runs in parallel with the items (it may be shorter for items without a place)."""
 
@@ -128,6 +143,8 @@ def sweep(node: Any, report: Report | None = None, path: Path = (), root: Any = 
     """
     found: set[Path] = set()
     root = node if root is None else root
+    if isinstance(node, Flat):
+        return found
     if isinstance(node, Map):
         for key in list(node):
             if node[key] is NOTHING and report:
@@ -150,7 +167,8 @@ def sweep(node: Any, report: Report | None = None, path: Path = (), root: Any = 
             node[:] = [item for item, _ in whole]
             node.marks = [mark for _, mark in whole]
         for index, item in enumerate(node):
-            found |= sweep(item, report, (*path, index), root)
+            if isinstance(item, (Map, Seq)) and not isinstance(item, Flat):
+                found |= sweep(item, report, (*path, index), root)
     return found
 
 

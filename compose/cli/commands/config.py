@@ -103,6 +103,7 @@ def _question(options: Options) -> Question:
         resolve_paths=not options.no_path_resolution,
         consistency=not options.no_consistency,
         resolve_environment=not options.no_env_resolution,
+        quiet=options.quiet,
         digests="lock" if options.lock_image_digests else "resolve" if options.resolve_image_digests else "",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,25 @@ def test_five_thousand_lines(tmp_path: Path) -> None:
     loaded = load(LoadOptions(cwd=str(tmp_path)), {})
     desired_from_loaded(loaded)
     assert time.process_time() - start < 0.5
+
+
+def test_the_ports_of_a_range_are_passed_on_as_they_are(tmp_path: Path) -> None:
+    """A range may hold 65,535: each may cost only a few calls on its way through all phases."""
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x, ports: ['1-2000:1-2000', '80:80']}}")
+    options = LoadOptions(cwd=str(tmp_path))
+    load(options, {}, LENIENT)  # imports
+    calls = 0
+
+    def count(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        loaded = load(options, {}, LENIENT)
+    finally:
+        sys.setprofile(None)
+    ports = loaded.root["services"]["a"]["ports"]
+    assert len(ports) == 2000
+    assert ports[-1] == {"mode": "ingress", "protocol": "tcp", "published": "2000", "target": 2000}
+    assert calls < 8 * 2000
