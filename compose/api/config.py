@@ -68,6 +68,7 @@ def _switches(question: Question) -> Switches:
         consistency=question.consistency,
         resolve_environment=question.resolve_environment,
         refuse=LENIENT.refuse,
+        extensions=question.format == "yaml" and not question.about,
     )
 
 

@@ -28,6 +28,8 @@ _OPAQUE = frozenset(
     extra_hosts labels models networks options storage_opt sysctls test ulimits
     """.split()  # noqa: SIM905
 )
+# docker compose keeps no extensions in the items of these, nor in those with capabilities.
+_WITHOUT_EXTENSIONS = frozenset(("gpus", "config"))
 
 
 def drop_version(root: Map, report: Report) -> None:
@@ -165,17 +167,19 @@ def _resource(root: Map, section: str, key: str, item: Any, project: str) -> Non
 SIGNAL = "x-signal"  # of a use of a config or secret: what tells the process that its content changed
 
 
-def prune(root: Map, *, everything: bool = False) -> None:
+def prune(root: Map, *, everything: bool = False, extensions: bool = False) -> None:
     """Leave out what is empty, and resources that no enabled service uses, the way docker compose prints a project.
 
-    ``everything``: unused resources stay (--all-resources).
+    ``everything``: unused resources stay (--all-resources). ``extensions``: ``x-`` keys within attributes stay, too.
     """
     services = root["services"]
     for name, service in services.items():
-        extensions = {key: _plain(service[key]) for key in service if key.startswith("x-")}
-        services[name] = {**_pruned(service), **extensions}
+        own = {key: _plain(service[key]) for key in service if key.startswith("x-")}
+        services[name] = {**_pruned(service, extensions), **own}
     for section, names in used_resources(services).items():
-        root[section] = {key: _pruned(item or {}) for key, item in root[section].items() if everything or key in names}
+        root[section] = {
+            key: _pruned(item or {}, extensions) for key, item in root[section].items() if everything or key in names
+        }
 
 
 def used_resources(services: Mapping[str, Any]) -> dict[str, set[str]]:
@@ -199,21 +203,25 @@ def used_resources(services: Mapping[str, Any]) -> dict[str, set[str]]:
     return used
 
 
-def _pruned(value: Any) -> Any:
+def _pruned(value: Any, extensions: bool) -> Any:
     """A plain copy: keys sorted, false, zero and empty values left out unless they mean something."""
     if isinstance(value, list):
-        return [_pruned(item) for item in value]
+        return [_pruned(item, extensions) for item in value]
     if not isinstance(value, dict):
         return value
     if isinstance(value, Flat):
         return dict(value)
     result: dict[str, Any] = {}
+    extensions = extensions and "capabilities" not in value
     for key in sorted(value):
-        if key.startswith("x-") and key != SIGNAL:
+        if key.startswith("x-"):
+            if extensions or key == SIGNAL:
+                result[key] = _plain(value[key])
             continue
-        item = _plain(value[key]) if key in _OPAQUE else _pruned(value[key])
+        deeper = extensions and key not in _WITHOUT_EXTENSIONS
+        item = _plain(value[key]) if key in _OPAQUE else _pruned(value[key], deeper)
         if key in _NAMED_RECORDS and isinstance(item, dict):
-            item = {name: _pruned(entry) for name, entry in item.items()}
+            item = {name: _pruned(entry, deeper) for name, entry in item.items()}
         if item or (key in _KEPT and item is not None) or key in _NULL_SHOWN:
             result[key] = item
     return result

@@ -32,7 +32,8 @@ class Switches:
     ``interpolate``: fill in ``${...}``; without it nothing that depends on values is done either. ``normalize``: add
     what the file leaves unsaid. ``resolve_paths``, ``consistency``: as they say. ``resolve_environment``: fold
     ``env_file`` into ``environment``. ``refuse``: what can be read but not run is a problem; else, what no engine runs
-    is a warning; with ``keep`` it is neither, but among the ``refusals`` of what was loaded.
+    is a warning; with ``keep`` it is neither, but among the ``refusals`` of what was loaded. ``extensions``: keep
+    ``x-`` keys within attributes, which only ``config`` shows.
     """
 
     interpolate: bool = True
@@ -42,6 +43,7 @@ class Switches:
     resolve_environment: bool = True
     refuse: bool = True
     keep: bool = False
+    extensions: bool = False
 
 
 ALL = Switches()
@@ -182,7 +184,7 @@ def load(
         report.judge_unfit(refuse=switches.refuse or switches.keep)
     report.raise_if_any()
     everything = options.all_resources or not switches.interpolate
-    defaults.prune(root, everything=everything)
+    defaults.prune(root, everything=everything, extensions=switches.extensions)
     separator = "_" if options.compatibility else "-"
     warnings = tuple(report.warnings)
     return Loaded(

@@ -37,6 +37,9 @@ def render_plain(plain: Mapping[str, Any], format: str = "yaml", *, escape: bool
         for key in ("command", "entrypoint"):
             if service.get(key, ()) is None:
                 del service[key]
+    for network in document.get("networks", {}).values():
+        if network.get("ipam") == {}:
+            del network["ipam"]
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000))
 

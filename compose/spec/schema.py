@@ -179,7 +179,7 @@ NETWORK: dict[str, Kind] = {
     "name": c.text,
     "driver": c.text,
     "driver_opts": m.pairs(""),
-    "ipam": m.record({"driver": c.text, "config": m.items_of(_POOL), "options": m.pairs("")}),
+    "ipam": m.record({"driver": c.text, "config": m.items_of(_POOL), "options": m.dictionary(c.text)}),
     "external": s.external,
     "internal": c.flag,
     "enable_ipv4": c.flag,

@@ -31,11 +31,16 @@ def gpus(value: Any, path: Path, check: Check) -> Any:
         request["count"] = -1
         result.append(request)
         return result
-    requests = m.items_of(_DEVICE_REQUEST)(value, path, check)
-    for request in requests if isinstance(requests, Seq) else ():
-        if isinstance(request, Map) and not request.keys() & {"count", "device_ids"}:
-            request["count"] = -1
-    return requests
+    return m.items_of(_device_request)(value, path, check)
+
+
+@c.written(lambda: c.schema_of(_DEVICE_REQUEST))
+def _device_request(value: Any, path: Path, check: Check) -> Any:
+    """A request for devices: all of them, if neither a count nor ids are given."""
+    request = _DEVICE_REQUEST(value, path, check)
+    if isinstance(request, Map) and not request.keys() & {"count", "device_ids"}:
+        request["count"] = -1
+    return request
 
 
 @c.written(lambda: c.INTEGER)
@@ -120,7 +125,7 @@ _DEVICE_REQUEST: Kind = m.record(
 @c.written(lambda: {**c.schema_of(_DEVICE_REQUEST), "required": ["capabilities"]})
 def _reservation(value: Any, path: Path, check: Check) -> Any:
     """A request for devices; ``gpus`` may leave the capabilities out, a reservation may not."""
-    result = _DEVICE_REQUEST(value, path, check)
+    result = _device_request(value, path, check)
     if isinstance(result, Map) and not result.get("capabilities"):
         return check.problem(path, "needs capabilities, as [gpu]")
     return result

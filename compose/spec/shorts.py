@@ -233,7 +233,7 @@ def ulimit(value: Any, path: Path, check: Check) -> Any:
     result = _LIMIT(value, path, check)
     if result is not BROKEN and not ("soft" in result and "hard" in result):
         return check.problem(path, "a limit needs both soft and hard, or is one number")
-    return result
+    return short({key: result[key] for key in ("soft", "hard")}, result.mark) if isinstance(result, Map) else result
 
 
 _MODEL_BINDINGS = m.dictionary(m.record({"endpoint_var": c.text, "model_var": c.text}), null=True)
