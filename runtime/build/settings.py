@@ -59,11 +59,14 @@ def workdir(config: Config, path: str) -> str:
 
 
 def ports(words: Sequence[str]) -> list[str]:
-    """``80``, ``8000-8002/udp`` as ``80/tcp`` ...; sorted as they were written. Raises BuildFault."""
+    """``80``, ``8000-8002/udp`` as ``80/tcp`` ...; sorted as they were written. Raises BuildFault.
+
+    Of a mapping as of ``docker run --publish`` (``127.0.0.1:8080:80``) the container's ports, as with Docker.
+    """
     found: list[str] = []
     for word in sorted(words):
         numbers, _, protocol = word.partition("/")
-        first, dash, last = numbers.partition("-")
+        first, dash, last = numbers.rpartition(":")[2].partition("-")
         kind = protocol.lower() or "tcp"
         is_range = first.isdigit() and (not dash or last.isdigit())
         if not is_range or kind not in ("tcp", "udp", "sctp") or not 0 <= int(first) <= int(last or first) <= 65535:
