@@ -96,6 +96,8 @@ class Cgroup:
             )
         self._write_record()
         self._guarded(lambda: self._make_all(unified=True))
+        if self.unified and os.path.dirname(self.unified) not in self._instance:
+            _pass_down(self.unified)
 
     def complete(self, resources: Resources, privileged: bool = False, rules: Sequence[str] = ()) -> None:
         """The second half: the v1 directories and all limits; a process of ours may already wait in the v2 one.
@@ -362,6 +364,16 @@ def _make_parent(path: str, on_v2: bool) -> None:
     if on_v2:
         for directory in (grandparent, path):
             _pass_controllers(directory)
+
+
+def _pass_down(path: str) -> None:
+    """The controllers to a cgroup whose parent was there before: a slice of systemd has those its units asked for."""
+    for hierarchy in hierarchies():
+        if hierarchy.is_v2 and path.startswith(f"{hierarchy.mount}/"):
+            above = hierarchy.mount
+            for part in path[len(above) + 1 :].split("/"):
+                _pass_controllers(above)
+                above = f"{above}/{part}"
 
 
 def _pass_controllers(directory: str) -> None:

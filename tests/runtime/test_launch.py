@@ -85,7 +85,7 @@ def test_a_created_container_dies_with_its_shim(boxes):
 def test_identity_of_the_box(boxes):
     lines = boxes.sh("hostname; pwd; id; cat /proc/self/cgroup | sort -u").splitlines()
     assert lines[:3] == ["box", "/", "uid=0(root) gid=0(root) groups=0(root)"]
-    assert boxes.sh("ls /proc | grep -c '^[0-9]'").strip() in ("3", "4")
+    assert boxes.sh("ls /proc | grep -c '^[0-9]'").strip() in ("2", "3", "4")  # a shell may become its last command
 
 
 def test_the_environment(boxes):
@@ -207,7 +207,8 @@ def test_mounts(boxes, tmp_path):
         "touch: /etc/file: Read-only file system",
         "700",
     ]
-    assert "tmpfs /scratch tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k,mode=700 0 0" in lines
+    scratch = next(line for line in lines if line.startswith("tmpfs /scratch"))
+    assert scratch.startswith("tmpfs /scratch tmpfs rw,nosuid,nodev,noexec,relatime,size=1024k,mode=700")  # ,inode64
     assert lines[-1] == "ok"
     assert (tmp_path / "data" / "out").read_text() == "out\n"
     assert not (tmp_path / "data" / "x").exists()

@@ -50,6 +50,11 @@ def reap(pidfd):
     return code
 
 
+def read(path):
+    with open(path) as file:
+        return file.read().strip()
+
+
 def eventually(check, seconds=5):
     end = time.monotonic() + seconds
     while not check():
@@ -89,6 +94,25 @@ def test_a_refused_limit_names_itself_and_leaves_nothing(cgroup):
     with pytest.raises(RuntimeFault, match=r"cannot set the CPU set to 99999: "):
         cgroup.create(Resources(cpuset_cpus="99999"))
     assert not any(os.path.exists(path) for path in cgroup.paths.values())
+
+
+def test_a_parent_that_was_there_gets_the_controllers(tmp_path):
+    """system.slice has those its units asked for; a limit of the container needs its own."""
+    mount = next((one.mount for one in hierarchies() if one.is_v2), "")
+    with open(f"{mount}/cgroup.controllers") as file:
+        if not mount or "cpu" not in file.read().split():
+            pytest.skip("no cpu controller in cgroup v2: v1 has it here")
+    parent = f"pytest{os.getpid()}.slice"
+    os.makedirs(f"{mount}/{parent}/below")
+    cgroup = open_cgroup(Roots(str(tmp_path / "state"), str(tmp_path / "run")), "d" * 64, f"{parent}/below")
+    try:
+        cgroup.create(Resources(cpu_quota=20000, cpu_period=100000, cpuset_cpus="0"))
+        assert read(f"{cgroup.unified}/cpu.max") == "20000 100000"
+        assert read(f"{cgroup.unified}/cpuset.cpus") == "0"
+    finally:
+        cgroup.remove()
+        os.rmdir(f"{mount}/{parent}/below")
+        os.rmdir(f"{mount}/{parent}")
 
 
 def test_a_parent_with_dots_is_refused(tmp_path):
