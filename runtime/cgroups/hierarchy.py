@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 
+from runtime.cgroups import files
 from runtime.linux.mountinfo import unescape
 from runtime.record import record
 
@@ -100,6 +101,25 @@ def hierarchies() -> tuple[Hierarchy, ...]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         mounts = parse_mounts(file.read())
     return select_hierarchies(positions, mounts)
+
+
+def leave_unit() -> None:
+    """Move this process from the systemd unit or login session that it was started in to the top of the hierarchy.
+
+    The end of a unit is the end of all that is in its cgroup (systemd.kill(5)), and what starts a container is seldom
+    meant to end with it. At the top there is nothing to clean away. In a container of ours, or where it is not allowed,
+    nothing is done.
+    """
+    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        positions = parse_positions(file.read())
+    for hierarchy in hierarchies():
+        position = positions.get(hierarchy.name, "/")
+        of_systemd = hierarchy.is_v2 or hierarchy.name == "name=systemd"
+        if of_systemd and position != "/" and not any(part.startswith("pycompose") for part in position.split("/")):
+            try:
+                files.write(f"{hierarchy.mount}/cgroup.procs", "0")
+            except OSError:
+                continue
 
 
 def mode(found: tuple[Hierarchy, ...]) -> str:

@@ -13,6 +13,7 @@ import os
 import sys
 
 from runtime import launch
+from runtime.cgroups.hierarchy import leave_unit
 from runtime.messages import Channel, Closed
 from runtime.paths import Roots
 from runtime.shim.supervisor import Supervisor
@@ -37,6 +38,7 @@ def main() -> None:
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
     channel = Channel.from_fd(LAUNCHER_FD)
+    leave_unit()
     launch.warm()
     roots.instance()
     gc.collect()
