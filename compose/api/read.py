@@ -292,17 +292,8 @@ def split_reference(reference: str) -> tuple[str, str]:
     return reference[:colon], "<none>" if digest else reference[colon + 1 :]
 
 
-STORE_COLUMNS = (
-    ("REPOSITORY", "Repository"),
-    ("TAG", "Tag"),
-    ("IMAGE ID", "ShortID"),
-    ("CREATED", "Created"),
-    ("SIZE", "SizeText"),
-)
-
-
 def image_row(reference: str, image: Image, now: float) -> Row:
-    """An image for ``images`` and ``image ls``, with docker compose's field names."""
+    """An image for ``images``, with docker compose's field names."""
     repository, tag = split_reference(reference) if reference else ("<none>", "<none>")
     return {
         "ID": image.digest,

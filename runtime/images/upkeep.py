@@ -226,10 +226,11 @@ def history(roots: Roots, image: Image) -> list[dict[str, object]]:
 
 def repo_digests(roots: Roots, digest: str) -> list[str]:
     """The names by digest under which registries have the image."""
-    found = []
-    for name in _names(f"{store_dir(roots)}/refs"):
-        if "@" in name and name.endswith(".json"):
-            image = read_image(f"{store_dir(roots)}/refs/{name}")
-            if image.digest == digest:
-                found.append(image.reference)
-    return sorted(found)
+    return sorted(name for ident, name in all_repo_digests(roots) if ident == digest)
+
+
+def all_repo_digests(roots: Roots) -> list[tuple[str, str]]:
+    """(image id, name by digest) of all images that registries have."""
+    base = f"{store_dir(roots)}/refs"
+    images = [read_image(f"{base}/{name}") for name in _names(base) if "@" in name and name.endswith(".json")]
+    return [(image.digest, image.reference) for image in images]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -270,6 +271,51 @@ def test_the_store_s_commands(other_machine: Machine, server: Registry, base: by
     assert call("load", "-i", f"{tmp_path}/out.tar").stdout == f"Loaded image: {image}\n"
     assert call("image", "verify", image).code == 0
     assert call("builder", "prune", "-f").stdout.startswith("Removed 0 results")
+
+
+def test_filters_of_the_store(other_machine: Machine, server: Registry, base: bytes, tmp_path: Path) -> None:
+    """As docker's ``image ls --filter``, ``--format``, ``--digests`` and ``image prune --filter``."""
+    call = other_machine.call
+    labels = {"a:1": "n=1", "x/a:2": "n=2", "x/b:1": "m="}
+    for name, label in labels.items():  # created a second apart: before= and since= compare whole times
+        (tmp_path / "x.tar").write_bytes(make_tar(member("f", data=name.encode())))
+        assert call("import", "-c", f"LABEL {label}", f"{tmp_path}/x.tar", name).code == 0
+        time.sleep(1.1)
+    assert call("image", "pull", app(server, base, "one")).code == 0
+    (tmp_path / "x.tar").write_bytes(make_tar(member("f", data=b"another")))
+    assert call("import", "-c", "LABEL n=3", f"{tmp_path}/x.tar", "a:1").code == 0  # the older one has no name now
+
+    def shown(*filters: str) -> list[str]:
+        words = [word for text in filters for word in ("--filter", text)]
+        lines = call("image", "ls", *words, "--format", "{{.Repository}}:{{.Tag}}").lines
+        return [line for line in lines if not line.startswith(("host", "busybox", "pycompose"))]
+
+    assert shown("reference=x/*") == ["x/b:1", "x/a:2"]
+    assert shown("reference=*") == ["a:1"]
+    assert shown("reference=a", "reference=x/a:?") == ["a:1", "x/a:2"]
+    assert shown("label=n") == ["a:1", "x/a:2", "<none>:<none>"]
+    assert shown("label=n=2", "label=n") == ["x/a:2"]
+    assert shown("label=n=1", "label=n=2") == []
+    assert shown("dangling=true") == ["<none>:<none>"]
+    assert shown("before=x/b:1", "label=n") == ["x/a:2", "<none>:<none>"]
+    assert shown("since=x/a:2", "reference=x/*") == ["x/b:1"]
+    assert shown("until=1h", "label=n") == []
+    for bad in ("foo=1", "dangling=x", "label", "label!=n", "until=x"):
+        failed = call("image", "ls", "--filter", bad)
+        assert failed.code == 1, bad
+        assert failed.stderr.startswith("cannot "), failed.stderr
+    row = json.loads(call("image", "ls", "--format", "json", "x/a").stdout)
+    assert (row["Repository"], row["Tag"], row["Digest"], row["Containers"], row["Size"]) == (
+        *("x/a", "2", "<none>", "0", "5B"),
+    )
+    assert row["ID"] == call("image", "ls", "-q", "x/a").stdout.strip()
+    digests = call("image", "ls", "--digests").lines
+    assert digests[0].split() == ["REPOSITORY", "TAG", "DIGEST", "IMAGE", "ID", "CREATED", "SIZE"]
+    assert any(line.startswith(f"{server.host}/x/app") and " sha256:" in line for line in digests)
+    assert call("image", "prune", "-f", "--filter", "label!=n").lines == ["Total reclaimed space: 0B"]
+    assert "deleted: sha256:" in call("image", "prune", "-f", "--filter", "label=n=1").stdout
+    assert call("image", "prune", "-af", "--filter", "label=m").lines[1] == "untagged: x/b:1"
+    assert shown("label=n") == ["a:1", "x/a:2"]
 
 
 def test_volumes_of_images(project: MakeProject, server: Registry, base: bytes) -> None:

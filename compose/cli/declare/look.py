@@ -160,6 +160,13 @@ def image_ls(
     format: Format = "table",
     all: Annotated[bool, opt("--all", "-a", help="The same: there are no images of steps.")] = False,
     no_trunc: Annotated[bool, opt("--no-trunc", help="Whole identifiers.")] = False,
+    digests: Annotated[bool, opt("--digests", help="Also the digests of registries.")] = False,
+    filter: Annotated[
+        list[str],
+        opt(
+            "--filter", "-f", metavar="KEY=VALUE", help="reference, dangling, label, before, since, until; may repeat."
+        ),
+    ] = [],
 ) -> None:
     """List the images of the store."""
 

@@ -81,7 +81,9 @@ def image_history(
 def image_prune(
     all: Annotated[bool, opt("--all", "-a", help="All that no container uses, not only those without a name.")] = False,
     force: Annotated[bool, opt("--force", "-f", help="Do not ask.")] = False,
-    filter: Annotated[list[str], opt("--filter", metavar="KEY=VALUE", help="until=24h, label=KEY[=VALUE].")] = [],
+    filter: Annotated[
+        list[str], opt("--filter", metavar="KEY=VALUE", help="until=24h, label=KEY[=VALUE], label!=...")
+    ] = [],
 ) -> None:
     """Remove images that nobody needs."""
 
