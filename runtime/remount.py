@@ -103,7 +103,7 @@ def exchange(pid: int, mounts: Iterable[Mounted], fresh: str) -> None:
     try:
         for one in mounts:
             copies.append((one, _copy(f"{fresh}{one.root.rstrip('/')}", one.readonly)))
-        _in_thread(lambda: _exchange(namespace, copies))
+        in_thread(lambda: _exchange(namespace, copies))
     finally:
         for fd in (namespace, *(fd for _one, fd in copies)):
             os.close(fd)
@@ -128,7 +128,8 @@ def _exchange(namespace: int, copies: list[tuple[Mounted, int]]) -> None:
             os.close(below)
 
 
-def _in_thread(work: Callable[[], None]) -> None:
+def in_thread(work: Callable[[], None]) -> None:
+    """Do it in a thread of its own, which may change what threads share. Raises OSError."""
     errors: list[BaseException] = []
 
     def run() -> None:

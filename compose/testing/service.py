@@ -290,10 +290,10 @@ def _execute(
 
 @told
 def _with_root(replica: Replica, work: Any) -> None:
-    from runtime.opening import open_root
+    from runtime.opening import close_root, open_root
 
     root = open_root(replica.stack.roots, replica.observed().id)
     try:
         work(root)
     finally:
-        os.close(root)
+        close_root(root)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from compose.api.read import check_services, in_file_order
 from compose.errors import UsageError
 from compose.record import record
 from runtime import copy as copying
-from runtime.opening import open_root
+from runtime.opening import close_root, open_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _copy_in(session: Session, container: ObservedContainer, source: str, path: 
         stream = sys.stdin.buffer if source == "-" else source
         copying.copy_to(root, stream, path, archive=options.archive, follow=options.follow_link)
     finally:
-        os.close(root)
+        close_root(root)
 
 
 def _copy_out(session: Session, container: ObservedContainer, path: str, target: str, options: Options) -> None:
@@ -83,4 +82,4 @@ def _copy_out(session: Session, container: ObservedContainer, path: str, target:
         stream = sys.stdout.buffer if target == "-" else target
         copying.copy_from(root, path, stream, archive=options.archive, follow=options.follow_link)
     finally:
-        os.close(root)
+        close_root(root)
