@@ -46,8 +46,8 @@ class AsyncStack:
     async def wait(self, *services: str, timeout: float | None = None) -> None:
         await asyncio.to_thread(self.sync.wait, *services, timeout=timeout)
 
-    async def reset(self, level: str = "") -> None:
-        await asyncio.to_thread(self.sync.reset, level)
+    async def reset(self, level: str = "", timeout: float | None = None) -> None:
+        await asyncio.to_thread(self.sync.reset, level, timeout)
 
     async def exec(self, service: str, command: str | Sequence[str], **options: Any) -> ExecResult:
         return await asyncio.to_thread(self.sync.exec, service, command, **options)

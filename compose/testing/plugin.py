@@ -22,6 +22,7 @@ _MARKER = (
 )
 _SCOPES = ("function", "class", "module", "package", "session")
 _REGISTRY = pytest.StashKey["Registry"]()
+_TEST = pytest.StashKey[str]()  # the node id of the one that runs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,11 +116,12 @@ def compose(request: pytest.FixtureRequest, compose_file: str, compose_project_n
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """The test's stack, put back to what it was right after start-up."""
+    """The test's stack, put back to what it was right after start-up; one that workers share only with a marker."""
     found = _stack_of(request)
-    level = _marked(request).get("reset") or request.config.getini("pycompose_reset")
-    if found.resettable != "none":
-        entry = next(one for one in _registry(request.config).live.values() if one.stack is found)
+    asked = _marked(request).get("reset")
+    level = asked or request.config.getini("pycompose_reset")
+    entry = next(one for one in _registry(request.config).live.values() if one.stack is found)
+    if found.resettable != "none" and (asked or entry.turns is None):
         entry.timed("reset", lambda: found.reset(min(level, found.resettable, key=("none", "volumes", "full").index)))
     return found
 
@@ -210,7 +212,7 @@ def _registry(config: pytest.Config) -> Registry:
     if _REGISTRY not in config.stash:
         from compose.testing.registry import Registry
 
-        config.stash[_REGISTRY] = Registry(config)
+        config.stash[_REGISTRY] = Registry(config, config.stash.get(_TEST, ""))
     return config.stash[_REGISTRY]
 
 
@@ -219,9 +221,20 @@ def _registry(config: pytest.Config) -> Registry:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[_TEST] = item.nodeid
     registry = item.config.stash.get(_REGISTRY, None)
     if registry is not None:
-        registry.begin()
+        registry.begin(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    try:
+        yield
+    finally:
+        registry = item.config.stash.get(_REGISTRY, None)
+        if registry is not None:
+            registry.over()
 
 
 @pytest.hookimpl(wrapper=True)

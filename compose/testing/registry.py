@@ -12,6 +12,7 @@ import pytest
 from compose.errors import ComposeError
 from compose.testing.report import failed_start, save_artifacts
 from compose.testing.stack import Stack, find_file, new_name
+from compose.testing.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Entry:
-    """A stack with what pytest knows of it. ``seconds``: how long each thing took."""
+    """A stack with what pytest knows of it. ``seconds``: how long each thing took; ``turns``: of one that is shared."""
 
     stack: Stack
-    shared: bool = False
+    turns: Turns | None = None
     failed: bool = False
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
@@ -34,12 +35,13 @@ class Entry:
 
 
 class Registry:
-    """Of one session. ``config``: pytest's."""
+    """Of one session. ``config``: pytest's; ``test``: that runs."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, test: str) -> None:
         self.config = config
         self.live: dict[object, Entry] = {}
         self.summary: list[str] = []
+        self.test = test
         worker = getattr(config, "workerinput", None)
         self.worker = str(worker["workerid"]) if worker else ""
         self._run = str(worker["testrunuid"]) if worker else ""
@@ -56,6 +58,8 @@ class Registry:
             entry = self._make(key, dict(options))
             self.live[key] = entry
             add_finalizer(lambda: self.end(key))
+        if entry.turns is not None and self.test:
+            entry.turns.enter(self.test)
         return entry.stack
 
     def _make(self, key: object, options: dict[str, Any]) -> Entry:
@@ -73,9 +77,12 @@ class Registry:
     def _make_shared(self, key: object, files: list[str], name: str, options: dict[str, Any]) -> Entry:
         from compose.testing import shared
 
-        options.update(watched=os.getppid(), resettable="none")
+        options.update(watched=os.getppid())
         with shared.claim(self._run, key) as claim:
-            entry = Entry(Stack(*files, project_name=claim.name or name, **options), shared=True)
+            stack = Stack(*files, project_name=claim.name or name, **options)
+            turns = Turns(claim.stem, stack.name)
+            stack.alone = turns.alone
+            entry = Entry(stack, turns)
             if claim.name:
                 entry.stack.join()
             else:
@@ -109,10 +116,21 @@ class Registry:
             if key in keys or (key == DEFAULT and "compose" in names):
                 yield entry
 
-    def begin(self) -> None:
+    def begin(self, item: pytest.Item) -> None:
         """A test begins: its window in the logs starts now."""
+        self.test = item.nodeid
         for entry in self.live.values():
             entry.stack.mark = time.time_ns()
+        for entry in self.used_by(item):  # others are entered when a fixture asks for them
+            if entry.turns is not None:
+                entry.turns.enter(self.test)
+
+    def over(self) -> None:
+        """The test has ended: other workers may be alone with what they share."""
+        self.test = ""
+        for entry in self.live.values():
+            if entry.turns is not None:
+                entry.turns.leave()
 
     def failed(self, item: pytest.Item) -> None:
         for entry in self.used_by(item):
@@ -125,7 +143,8 @@ class Registry:
         """The scope of a stack is over."""
         entry = self.live.pop(key)
         stack = entry.stack
-        if entry.shared:
+        if entry.turns is not None:
+            entry.turns.close()
             stack.leave()
         elif self._keeps(failed=entry.failed):
             self.summary.append(f"kept {stack.name}: {stack.keep()}")

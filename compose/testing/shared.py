@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 
 class claim:
-    """``with claim(run, key) as it:`` alone on the machine; ``it.name`` is the stack's, if there is one."""
+    """``with claim(run, key) as it:`` alone on the machine; ``it.name`` is the stack's, if there is one.
+
+    ``it.stem``: path that files about the stack begin with.
+    """
 
     def __init__(self, run: str, key: object) -> None:
         directory = _directory(run)
         os.makedirs(directory, 0o700, exist_ok=True)
-        stem = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-        self._path = f"{directory}/{stem}.json"
-        self._fd = os.open(f"{directory}/{stem}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.stem = f"{directory}/{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
+        self._path = f"{self.stem}.json"
+        self._fd = os.open(f"{self.stem}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.name = ""
 
     def __enter__(self) -> claim:

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ from compose.testing.wanted import isolated
 from runtime.paths import project_run_dir, roots_from_env
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from compose.plan.desired import Desired
@@ -88,6 +90,7 @@ class Stack:
         self._resetter: Resetter | None = None
         self._faults: Faults | None = None
         self._lock = threading.Lock()
+        self.alone: Callable[[float], AbstractContextManager[None]] = lambda _timeout: nullcontext()  # with the stack
         self.mark = time.time_ns()  # since when ``logs(since="test")`` counts
 
     # -- life
@@ -294,13 +297,16 @@ class Stack:
             self._resetter = Resetter(self)
         return self._resetter
 
-    def reset(self, level: str = "") -> None:
+    def reset(self, level: str = "", timeout: float | None = None) -> None:
         """Back to the state right after start-up: ``volumes``, or ``full`` (the containers' own files, too).
 
         Default: what the stack was made resettable for. Costs the same however much data there is; containers whose
-        processes have files of a volume open are restarted. Raises UsageError when the stack was not made for it.
+        processes have files of a volume open are restarted. A stack that pytest-xdist workers share is reset when no
+        test of another worker uses it, which is waited for ``timeout`` seconds (default: the stack's). Raises
+        UsageError when the stack was not made for it, or is used by others for longer.
         """
-        self.resetter.reset(level or self.resettable)
+        with self.alone(self.timeout if timeout is None else timeout):
+            self.resetter.reset(level or self.resettable)
 
     @property
     def faults(self) -> Faults:

@@ -247,3 +247,42 @@ def test_a_killed_worker_leaves_nothing(suite: Pytester, machine: Machine, mode:
     result = run(suite, "-n", "2", f"--compose-xdist={mode}")
     result.assert_outcomes(passed=3, failed=1)
     eventually(lambda: not names_in(Path(machine.state, "containers")) and not names_in(Path(machine.state, "leases")))
+
+
+def test_a_reset_of_a_shared_stack_waits_for_the_tests_of_other_workers(suite: Pytester) -> None:
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+    suite.makepyfile(
+        """
+        import pathlib, pytest, time
+        from compose.errors import UsageError
+
+        HERE = pathlib.Path(__file__).parent
+
+        def eventually(path):
+            until = time.monotonic() + 20
+            while not (HERE / path).exists():
+                assert time.monotonic() < until, path
+                time.sleep(0.01)
+
+        @pytest.mark.xdist_group("a")
+        def test_writes_and_goes_on(stack):
+            stack["web"].write_text("/data/left", "")
+            (HERE / "written").touch()
+            eventually("asked")
+            time.sleep(0.3)
+            assert stack["web"].exec("ls /data").stdout == "left\\n"
+            (HERE / "ended").touch()
+
+        @pytest.mark.xdist_group("b")
+        def test_resets(stack):
+            eventually("written")
+            assert stack["web"].exec("ls /data").stdout == "left\\n"  # the fixture leaves it to us
+            with pytest.raises(UsageError, match="cannot reset stack .* after 0.2 s it is used by .*::test_writes_and"):
+                stack.reset(timeout=0.2)
+            (HERE / "asked").touch()
+            stack.reset()
+            assert (HERE / "ended").exists()
+            assert stack["web"].exec("ls /data").stdout == ""
+        """
+    )
+    run(suite, "-n", "2", "--dist", "loadgroup", "--compose-xdist=shared").assert_outcomes(passed=2)
