@@ -16,6 +16,7 @@ SIGKILL = int(signal.SIGKILL)
 SIGTERM = int(signal.SIGTERM)
 
 CLONE_FS = 0x00000200
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -64,9 +65,8 @@ def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
     or ``os._exit``.
     """
     pidfd = ctypes.c_int(-1)
-    args = _CloneArgs(
-        flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, pidfd=ctypes.addressof(pidfd), exit_signal=signal.SIGCHLD
-    )
+    own = 0 if flags & CLONE_PARENT else signal.SIGCHLD  # a sibling ends with the signal that we end with
+    args = _CloneArgs(flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, pidfd=ctypes.addressof(pidfd), exit_signal=own)
     if cgroup >= 0:
         args.flags |= CLONE_INTO_CGROUP
         args.cgroup = cgroup
