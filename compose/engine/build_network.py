@@ -45,6 +45,7 @@ class BuildSurroundings:
         self._netns = -1
         self._container = f"build-{os.urandom(8).hex()}"
         self._own = ""
+        self._gateways: tuple[str, ...] = ()
 
     def pull_image(self, reference: str, tell: Callable[[Part], None]) -> Image:
         """Bring an image from its registry; what it warns of is told, too. Raises RuntimeFault."""
@@ -76,11 +77,19 @@ class BuildSurroundings:
             network.create_network(store, NetworkSpec(name, labels=labels))
         namespace = new_namespace()
         try:
-            endpoint.attach(store, EndpointSpec(name, self._container, "eth0", (self._container,)), namespace)
+            row, _fds = endpoint.attach(
+                store, EndpointSpec(name, self._container, "eth0", (self._container,)), namespace
+            )
         except BaseException:
             os.close(namespace)
             raise
+        on = network.get_network(store, name)
+        # an internal network has no default route, but its bridge has addresses
+        self._gateways = tuple(filter(None, (row.gateway or on.gateway, row.gateway6 or on.gateway6)))
         return namespace
+
+    def host_addresses(self) -> tuple[str, ...]:
+        return self._gateways
 
     def resolv_conf(self) -> str:
         """The host's, without name servers that only it reaches; behind systemd-resolved, those that it asks."""

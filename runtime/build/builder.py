@@ -27,7 +27,7 @@ from runtime.tree import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from typing import Any, TypeVar
 
@@ -100,7 +100,7 @@ class Builder:
             self.digests = Digests(self._memo_path("files"))
             self.unchanged = Unchanged(self._memo_path("files-of"))
             self.machine = self._machine()
-            self.runner = Runner(self.roots, self.machine, self._resolv_conf)
+            self.runner = Runner(self.roots, self.machine, self._resolv_conf, self._host_addresses)
             try:
                 self.check_stopped()
                 state = self._build_stages()
@@ -395,6 +395,9 @@ class Builder:
 
     def _resolv_conf(self) -> str:
         return self.surroundings.resolv_conf() if self.surroundings is not None else ""
+
+    def _host_addresses(self) -> Sequence[str]:
+        return self.surroundings.host_addresses() if self.surroundings is not None else ()
 
     def renew_cache_mount(self, path: str) -> None:
         """With --no-cache a cache mount begins empty, once per build."""

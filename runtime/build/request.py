@@ -7,7 +7,7 @@ from runtime.spec import Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
     from runtime.images.registry.progress import Part
@@ -121,6 +121,10 @@ if TYPE_CHECKING:
 
         def resolv_conf(self) -> str:
             """The content of /etc/resolv.conf for RUN."""
+            ...
+
+        def host_addresses(self) -> Sequence[str]:
+            """Where this machine answers in the network that was opened: what ``host-gateway`` means."""
             ...
 
         def close(self) -> None:

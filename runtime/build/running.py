@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MARK = "b017d0"  # how the ids of steps begin
 HOSTNAME = "buildkitsandbox"  # what images that look at it expect
+HOST_GATEWAY = "host-gateway"  # in place of an address: this machine, as docker build --add-host has it
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from runtime.build.runner import main; main()"  # as the launcher's
 _HOSTS = "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _FLOOR_DIRECTORIES = ("dev", "etc", "proc", "sys")
@@ -77,10 +78,17 @@ class Machine:
 class Runner:
     """The runner process; started when first asked, ended by :meth:`close`. Steps may run at the same time."""
 
-    def __init__(self, roots: Roots, machine: Machine, resolv_conf: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        roots: Roots,
+        machine: Machine,
+        resolv_conf: Callable[[], str],
+        host_addresses: Callable[[], Sequence[str]],
+    ) -> None:
         self.roots = roots
         self.machine = machine
         self.resolv_conf = resolv_conf
+        self.host_addresses = host_addresses
         self.channel: Channel | None = None
         self.pid = 0
         self._lock = threading.Lock()
@@ -179,10 +187,18 @@ class Runner:
         os.mkdir(f"{self.roots.run}/containers/{ident}", 0o700)
         owner = os.getpid()
         _write(f"{self.roots.run}/containers/{ident}/builder", f"{owner} {start_time(owner)}")
-        extra = "".join(f"{address}\t{name}\n" for name, address in self.machine.hosts)
+        extra = "".join(
+            f"{address}\t{name}\n" for name, where in self.machine.hosts for address in self._addresses(where, step)
+        )
         hosts = _HOSTS.replace(HOSTNAME, self.machine.hostname)
         _write(f"{step.place}/hosts", hosts + extra)
         _write(f"{step.place}/resolv.conf", self.resolv_conf())
+
+    def _addresses(self, where: str, step: Step) -> Sequence[str]:
+        """What an extra host means: an address, or the word for this machine."""
+        if where != HOST_GATEWAY:
+            return (where,)
+        return self.host_addresses() if step.network == "default" else ("127.0.0.1",)
 
     def _memory_file(self, step: Step, ident: str) -> int:
         """The step as JSON in memory: secrets never touch the disk."""

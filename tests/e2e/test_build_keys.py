@@ -226,3 +226,16 @@ def test_image_and_build_is_built_and_never_pulled(project: MakeProject, server:
     app.up()
     assert app.sh("web", "cat /a") == "again"
     app.down("-v")
+
+
+def test_host_gateway_is_this_machine(project: MakeProject, tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("from the host\n")
+    server = serve(tmp_path, "0.0.0.0")
+    try:
+        text = f"FROM IMAGE\nRUN wget -q -O /page http://here:{server.server_port}/page\n"
+        app = project(service(text, extra_hosts=["here:host-gateway"]))
+        app.run("build")
+        assert content(app, "/page") == ["from the host"]
+    finally:
+        server.shutdown()
+        server.server_close()
