@@ -2,8 +2,9 @@
 
     python bench/build.py [--runs N] [--ours]
 
-Rows: 12 instructions (3 RUN, a COPY of 100 files) without any cache, the same with nothing changed, and a Python
-application with pip install from wheels at hand. Ratios count; the times are this machine's.
+Rows: 12 instructions (3 RUN, a COPY of 100 files) without any cache, the same with nothing changed, and a Python web
+application with pip install from an index on this machine, on a base that has pip, as the usual ones do. Ratios count;
+the times are this machine's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,36 +37,83 @@ EXPOSE 80
 RUN ln -s /app/files /files
 CMD ["sh"]
 """
-PACKAGES = ("networkx", "typer", "pyyaml")
-APPLICATION = f"""FROM {PYTHON}
+PACKAGES = ("flask", "requests", "pyyaml")
+WITH_PIP = f"""FROM {PYTHON}
 COPY wheels /wheels
-RUN python3 $(ls /wheels/pip-*.whl)/pip install -q --no-index --no-cache-dir --break-system-packages \\
-    --root-user-action=ignore --find-links=/wheels {" ".join(PACKAGES)}
+RUN python3 $(ls /wheels/pip-*.whl)/pip install -q --no-index --break-system-packages --root-user-action=ignore \\
+    /wheels/pip-*.whl && rm -rf /wheels
+"""
+APPLICATION = """FROM {base}
+COPY requirements.txt /
+RUN python3 -m pip install -q --no-cache-dir --break-system-packages --root-user-action=ignore \\
+    --disable-pip-version-check --index-url http://index:{port}/ --trusted-host index -r /requirements.txt
 COPY app.py /app.py
 CMD ["python3", "/app.py"]
 """
+BASE = "pycompose-bench-pip:1"
 LABEL = "org.pycompose.bench"  # by which Docker's images are found again
-COMPOSE = f'services:\n  {{}}:\n    build: {{{{context: ., labels: {{{{{LABEL}: "1"}}}}}}}}\n'
+COMPOSE = f"""services:
+  {{}}:
+    build: {{{{context: ., labels: {{{{{LABEL}: "1"}}}}, extra_hosts: ["index:host-gateway"]}}}}
+"""
 ROWS = (("build, 12 instructions, cold", 3.0), ("build, nothing changed", 3.0), ("build, pip install, cold", 1.5))
 
 
-def write_projects(base: Path) -> tuple[Path, Path | None]:
-    """The two projects; the second is None when the wheels cannot be had."""
+def write_twelve(base: Path) -> Path:
     twelve = base / "twelve"
     (twelve / "files").mkdir(parents=True)
     for number in range(100):
         (twelve / "files" / f"f{number}").write_bytes(bytes(str(number), "ascii") * 500)
     (twelve / "Dockerfile").write_text(TWELVE)
     (twelve / "compose.yaml").write_text(COMPOSE.format("web"))
-    python = base / "python"
+    return twelve
+
+
+def write_application(base: Path, tools: list[Tool]) -> tuple[Path, ThreadingHTTPServer] | None:
+    """The Python application, its base built by each tool, and its index; None when the wheels cannot be had."""
+    python, wheels = base / "python", base / "index"
+    fetch = [sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels), *PACKAGES]
+    pip = [sys.executable, "-m", "pip", "download", "-q", "-d", str(base / "pip" / "wheels"), "pip"]
+    if any(subprocess.run(words, check=False, stderr=subprocess.PIPE).returncode for words in (fetch, pip)):
+        return None
+    (base / "pip" / "Dockerfile").write_text(WITH_PIP)
+    (base / "pip" / "compose.yaml").write_text(f"services:\n  base:\n    image: {BASE}\n    build: .\n")
+    for tool in tools:
+        tool.call(["build"], base / "pip")
+    server = serve_index(wheels)
     python.mkdir()
-    fetch = [sys.executable, "-m", "pip", "download", "-q", "-d", str(python / "wheels"), "pip", *PACKAGES]
-    if subprocess.run(fetch, check=False, stderr=subprocess.PIPE).returncode:
-        return twelve, None
-    (python / "app.py").write_text("import networkx, typer, yaml\n")
-    (python / "Dockerfile").write_text(APPLICATION)
+    (python / "app.py").write_text("import flask, requests, yaml\n")
+    (python / "requirements.txt").write_text("\n".join(PACKAGES))
+    (python / "Dockerfile").write_text(APPLICATION.format(base=BASE, port=server.server_port))
     (python / "compose.yaml").write_text(COMPOSE.format("app"))
-    return twelve, python
+    return python, server
+
+
+def serve_index(wheels: Path) -> ThreadingHTTPServer:
+    """A simple index (PEP 503) of the wheels, for whoever can reach this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.strip("/")
+            if name.endswith(".whl"):
+                data, kind = (wheels / Path(name).name).read_bytes(), "application/octet-stream"
+            else:
+                found = [
+                    path.name for path in wheels.iterdir() if path.name.split("-")[0].lower() == name.replace("-", "_")
+                ]
+                data, kind = "".join(f'<a href="/{one}">{one}</a>' for one in found).encode(), "text/html"
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_words: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 def measure(tools: list[Tool], twelve: Path, python: Path | None, runs: int) -> dict[str, dict[str, list[float]]]:
@@ -96,14 +146,16 @@ def main() -> int:
         tools: list[Tool] = [ours, *([docker] if docker else [])]
         print(f"{os.cpu_count()} CPUs; {said}\n")
         import_images(base, ours, docker)
-        twelve, python = write_projects(base)
-        if python is None:
+        twelve, application = write_twelve(base), write_application(base, tools)
+        if application is None:
             print("no wheels from PyPI: the row with pip install is left out")
-        samples = measure(tools, twelve, python, options.runs)
+        samples = measure(tools, twelve, application[0] if application else None, options.runs)
+        if application:
+            application[1].shutdown()
     finally:
         shutil.rmtree(base, ignore_errors=True)
         if isinstance(docker, Docker):
-            names = ["twelve-web", "python-app", BUSYBOX, PYTHON]
+            names = ["twelve-web", "python-app", BASE, BUSYBOX, PYTHON]
             subprocess.run(["docker", "rmi", "-f", *names], check=False, capture_output=True)
             prune = ["docker", "image", "prune", "-f", "--filter", f"label={LABEL}"]  # what each build replaced
             subprocess.run(prune, check=False, capture_output=True)
