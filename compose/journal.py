@@ -7,10 +7,10 @@ It is a help, never needed: whatever cannot be written or read is left out.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
+from compose import plain_json as json
 from compose.record import record
 
 TYPE_CHECKING = False

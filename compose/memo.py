@@ -11,10 +11,10 @@ Imported by every command: os and json, and the C hashes, nothing else.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
+from compose import plain_json as json
 from compose.plan.desired import Desired, desired_from_plain
 from compose.record import to_plain
 

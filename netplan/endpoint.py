@@ -7,10 +7,10 @@ ports, ``ready``. Every step finds out what is done already, so the next attach 
 from __future__ import annotations
 
 import errno
-import json
 import os
 
 from netplan import host, interior, ipam, network, parents, publish
+from netplan import plain_json as json
 from netplan.errors import AddressInUse, KernelRefused, NetworkFault
 from netplan.family import V4, V6
 from netplan.firewall import flows, rules

@@ -6,10 +6,10 @@ next attach or detach after a kill -9 finds a row that says what is wanted and m
 
 from __future__ import annotations
 
-import json
 import os
 
 from netplan import network as networks
+from netplan import plain_json as json
 from netplan import publish as host_ports
 from netplan.endpoint import wanted_text
 from netplan.errors import NetworkFault

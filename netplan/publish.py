@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import _socket
 import errno
-import json
 import os
 from array import array
 from struct import pack
 
 from netplan import owners
+from netplan import plain_json as json
 from netplan.errors import NetworkFault, PortInUse
 from netplan.family import V4, V6, family_of
 from netplan.spec import PublishedPort

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from netplan import plain_json as json
 from netplan.family import V4, V6
 from netplan.ipam import Range, render_mac
 from netplan.record import record

@@ -10,10 +10,10 @@ from __future__ import annotations
 import _socket
 import _sqlite3
 import fcntl
-import json
 import os
 import threading
 
+from netplan import plain_json as json
 from netplan.errors import KernelRefused, NetworkFault
 from netplan.family import V4
 from netplan.netlink import nft

@@ -6,9 +6,9 @@ the later directory, and in the file whose name comes later, they win.
 
 from __future__ import annotations
 
-import json
 import os
 
+from runtime import plain_json as json
 from runtime.errors import RuntimeFault
 from runtime.record import record, replace
 from runtime.spec import Device, Mount

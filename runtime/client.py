@@ -7,10 +7,10 @@ file of the host or push characters into its terminal (TIOCSTI).
 from __future__ import annotations
 
 import _signal
-import json
 import os
 import select
 
+from runtime import plain_json as json
 from runtime.container import connect, raise_for
 from runtime.errors import RuntimeFault
 from runtime.messages import Channel, Closed

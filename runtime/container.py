@@ -7,10 +7,10 @@ removes what is left. All functions take the roots first; ``ident`` is the conta
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sys
 
+from runtime import plain_json as json
 from runtime import sealing
 from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
 from runtime.linux.identity import boot_id, start_time

@@ -9,10 +9,10 @@ start, kill, stop, die, oom, pause, unpause, health_status, exec_create, exec_st
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import time
 
+from runtime import plain_json as json
 from runtime.state import CREATED, PAUSED, RESTARTING, RUNNING, STOPPED
 
 TYPE_CHECKING = False

@@ -8,9 +8,9 @@ is to survive the machine, and a database's fsync(2) costs nothing (Documentatio
 
 from __future__ import annotations
 
-import json
 import os
 
+from runtime import plain_json as json
 from runtime.container import empty_trash
 from runtime.errors import NotFound, RuntimeFault
 from runtime.paths import trash_dir

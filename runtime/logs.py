@@ -9,10 +9,11 @@ writer may leave a torn last line, and its successor cuts the file back to what 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import struct
 import time
+
+from runtime import plain_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import _socket
 import array
-import json
 import os
+
+from runtime import plain_json as json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ one 0.1. Programs are kept in memory by content; the shims' common ancestor comp
 from __future__ import annotations
 
 import functools
-import json
 import os
 
 from runtime import capabilities
+from runtime import plain_json as json
 from runtime.errors import RuntimeFault, Unsupported
 from runtime.seccomp_bpf import ALLOW, Arguments, Rule, compile_rules, errno_action
 from runtime.seccomp_tables import numbers

@@ -6,9 +6,9 @@ bundle is a copy written at the end, so that exit code and times survive a reboo
 
 from __future__ import annotations
 
-import json
 import os
 
+from runtime import plain_json as json
 from runtime.linux.identity import start_time
 from runtime.record import record
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 
+from runtime import plain_json as json
 from runtime.errors import Conflict, NotFound, RuntimeFault
 from runtime.record import EMPTY, record, to_plain
 from runtime.spec import Mount

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from compose import labels as key
@@ -238,7 +237,9 @@ def anonymous_volumes(roots: Roots, ident: str) -> dict[str, str]:
 
 def _anonymous_name(ident: str, target: str) -> str:
     """64 hex digits that a second attempt finds again: drawn from the container's id and the target."""
-    return hashlib.sha256(f"{ident}:{target}".encode()).hexdigest()
+    from hashlib import sha256  # loads OpenSSL: 2 ms, for few services
+
+    return sha256(f"{ident}:{target}".encode()).hexdigest()
 
 
 def _ensure_sources(wanted: Wanted) -> list[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from compose.errors import EngineError
 from runtime.spec import LogConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     Config = Mapping[str, Any]
@@ -31,7 +29,7 @@ OPTIONS: dict[str, set[str]] = {
                                                           "tcp-max-reconnect", "tcp-reconnect-delay")},
 }  # fmt: skip
 LOCAL_SIZE, LOCAL_FILES = 20 << 20, 5  # what Docker's local driver keeps, and what it keeps of remote drivers' lines
-_PLACEHOLDER = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
+_PLACEHOLDER = r"\{\{\s*\.(\w+)\s*\}\}"
 
 
 def log_config(
@@ -80,24 +78,32 @@ def _attributes(options: Mapping[str, str], labels: Mapping[str, str], env: Mapp
     found: dict[str, str] = {}
     for name, values in (("labels", labels), ("env", env)):
         wanted = {word.strip() for word in options.get(name, "").split(",") if word.strip()}
-        pattern = options.get(f"{name}-regex", "")
-        try:
-            matches = re.compile(pattern).search if pattern else lambda _key: None
-        except re.error as error:
-            raise EngineError(f"cannot read logging option {name}-regex {pattern!r}: {error}") from None
+        matches = _matcher(f"{name}-regex", options.get(f"{name}-regex", ""))
         found |= {key: value for key, value in values.items() if key in wanted or matches(key)}
     return found
 
 
+def _matcher(option: str, pattern: str) -> Callable[[str], object]:
+    if not pattern:
+        return lambda _key: None
+    import re
+
+    try:
+        return re.compile(pattern).search
+    except re.error as error:
+        raise EngineError(f"cannot read logging option {option} {pattern!r}: {error}") from None
+
+
 def _render(template: str, about: Mapping[str, str]) -> str:
     """A tag with its placeholders filled: ``{{.Name}}/{{.ID}}``."""
+    import re
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in about:
             raise EngineError(f"cannot fill logging tag {template!r}: no {match[1]}", hint=f"known: {', '.join(about)}")
         return about[match[1]]
 
-    return _PLACEHOLDER.sub(value, template)
+    return re.sub(_PLACEHOLDER, value, template)
 
 
 def decimal_size(size: Any) -> int:

@@ -6,13 +6,10 @@ pydantic. Every ``parse_`` raises ValueError with a phrase that says what was ex
 
 from __future__ import annotations
 
-import re
-
 from compose.record import record
 
-_SIZE = re.compile(r"(-?\d+(?:\.\d*)?|\.\d+)\s*([bkmgtp]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_FACTORS = {f"{unit}{tail}": 1024**power for unit, power in _POWERS.items() for tail in ("", "b", "ib")}
 _NANOSECONDS = {
     "ns": 1,
     "us": 1_000,
@@ -25,7 +22,6 @@ _NANOSECONDS = {
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
 }
-_PORTS = re.compile(r"(\d+)(?:-(\d+))?")
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 
@@ -33,12 +29,29 @@ def parse_bytes(text: str | float) -> int:
     """A size in bytes: a number, or text with a binary unit (``1.5g``, ``64mb``, ``10KiB``; 1k is 1024)."""
     if isinstance(text, (int, float)):
         return int(text)
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
+    stripped = text.strip()
+    sign = "-" if stripped.startswith("-") else ""
+    number, rest = _split_number(stripped[len(sign) :])
+    factor = _FACTORS.get(rest.lstrip().lower(), 0)
+    if not number or not factor or (sign and number.startswith(".")):
         raise ValueError(f'a size such as 512m or 1.5g, not "{text}"')
-    number, unit = match.groups()
-    factor: int = 1024 ** _POWERS[unit.lower()]
+    number = sign + number
     return int(number) * factor if number.lstrip("-").isdigit() else int(float(number) * factor)
+
+
+def _split_number(text: str) -> tuple[str, str]:
+    """The decimal number that a text begins with, and the rest; an empty one when there is none."""
+    end = 0
+    while end < len(text) and text[end].isdecimal():
+        end += 1
+    if text[end : end + 1] == ".":
+        digits = end
+        end += 1
+        while end < len(text) and text[end].isdecimal():
+            end += 1
+        if end == 1 and not digits:  # a lone point
+            return "", text
+    return text[:end], text[end:]
 
 
 def parse_duration(text: str) -> int:
@@ -48,13 +61,16 @@ def parse_duration(text: str) -> int:
     rest = rest[1:] if rest[:1] in ("+", "-") else rest
     if rest == "0":
         return 0
-    total, position = 0, 0
-    while match := _DURATION_PART.match(rest, position):
-        number, unit = match.groups()
+    total, left = 0, rest
+    while left:
+        number, after = _split_number(left)
+        unit = next((unit for unit in _NANOSECONDS if after.startswith(unit)), "")
+        if not number or not unit:
+            break
         scale = _NANOSECONDS[unit]
         total += int(number) * scale if number.isdigit() else round(float(number) * scale)
-        position = match.end()
-    if not rest or position != len(rest):
+        left = after[len(unit) :]
+    if not rest or left:
         unit_missing = ", with a unit" if rest.isdigit() else ""
         raise ValueError(f'a duration such as 1m30s{unit_missing}, not "{text}"')
     return sign * total
@@ -106,11 +122,11 @@ class Port:
 
 def parse_port_range(text: str) -> tuple[int, int]:
     """First and last port of ``80`` or ``3000-3005``."""
-    match = _PORTS.fullmatch(text)
-    if not match:
+    low, dash, high = text.partition("-")
+    if not low.isdecimal() or (dash and not high.isdecimal()):
         raise ValueError(f'a port or a range of ports, not "{text}"')
-    first = int(match.group(1))
-    last = int(match.group(2) or first)
+    first = int(low)
+    last = int(high or first)
     if not 0 < first <= last <= 65535:
         raise ValueError(f'a port from 1 to 65535, or a rising range of them, not "{text}"')
     return first, last

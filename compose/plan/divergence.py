@@ -6,8 +6,7 @@ engine can change under a running container (its cgroup, its shim's policy, its 
 
 from __future__ import annotations
 
-import json
-
+from compose import plain_json as json
 from compose.record import record
 
 TYPE_CHECKING = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from compose import plain_json as json
 from compose.errors import SpecError
 from compose.plan.desired import (
     Dependency,

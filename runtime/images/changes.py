@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from runtime import plain_json as json
 from runtime.errors import RuntimeFault
 
 TYPE_CHECKING = False

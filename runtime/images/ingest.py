@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import threading
 import time
 
+from runtime import plain_json as json
 from runtime.errors import BadArchive, Conflict, RuntimeFault
 from runtime.images import builtin
 from runtime.images.changes import apply_changes

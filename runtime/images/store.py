@@ -6,9 +6,9 @@ read. What adds or removes images is in ``ingest``, ``archive`` and ``removal`` 
 
 from __future__ import annotations
 
-import json
 import os
 
+from runtime import plain_json as json
 from runtime.errors import Conflict, NotFound, RuntimeFault
 from runtime.images import builtin
 from runtime.images.reference import is_digest, normalise, parse

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import _signal
 import ctypes
 import errno
 import fcntl
 import os
-import signal
 import struct
 
 from runtime.linux.identity import decode_wait
 from runtime.linux.library import INT, LONG, POINTER, syscall, wrapper
 
-SIGKILL = int(signal.SIGKILL)
-SIGTERM = int(signal.SIGTERM)
+SIGKILL = int(_signal.SIGKILL)
+SIGTERM = int(_signal.SIGTERM)
 
 CLONE_FS = 0x00000200
 CLONE_PARENT = 0x00008000
@@ -65,7 +65,7 @@ def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
     or ``os._exit``.
     """
     pidfd = ctypes.c_int(-1)
-    own = 0 if flags & CLONE_PARENT else signal.SIGCHLD  # a sibling ends with the signal that we end with
+    own = 0 if flags & CLONE_PARENT else _signal.SIGCHLD  # a sibling ends with the signal that we end with
     args = _CloneArgs(flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, pidfd=ctypes.addressof(pidfd), exit_signal=own)
     if cgroup >= 0:
         args.flags |= CLONE_INTO_CGROUP
@@ -95,7 +95,7 @@ def pidfd_open(pid: int) -> int:
 
 def pidfd_send_signal(pidfd: int, number: int) -> None:
     """Signal the process. Raises ProcessLookupError when it is gone."""
-    signal.pidfd_send_signal(pidfd, number)
+    _signal.pidfd_send_signal(pidfd, number)
 
 
 def exit_code(kind: int, status: int) -> int:

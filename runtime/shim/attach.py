@@ -6,9 +6,9 @@ From the client: ``0`` + bytes (stdin), ``c`` (end of stdin), ``r`` + JSON {"row
 
 from __future__ import annotations
 
-import json
 import select
 
+from runtime import plain_json as json
 from runtime.messages import Closed
 
 TYPE_CHECKING = False

@@ -13,11 +13,11 @@ than 16 KiB come in pieces of which only the last ends with a newline.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import struct
 import time
 
+from runtime import plain_json as json
 from runtime.record import record
 
 TYPE_CHECKING = False
@@ -32,7 +32,6 @@ STAGING_LIMIT = 1 << 20
 _PUNCH_HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, fallocate(2)
 _libc = ctypes.CDLL(None)
 _JOURNAL = struct.Struct("=QQQ")  # log length, consumed of stdout, consumed of stderr
-_quote = json.encoder.encode_basestring  # keeps UTF-8, escapes control characters
 
 STDOUT, STDERR = 0, 1
 NAMES = ("stdout", "stderr")
@@ -68,7 +67,7 @@ def encode_lines(lines: tuple[bytes, ...], stream: str, when: str, attrs: str = 
     """The lines in json-file format; bytes that are not UTF-8 become U+FFFD. ``attrs``: a JSON object, or empty."""
     more = f'"attrs":{attrs},' if attrs else ""
     tail = f',"stream":"{stream}",{more}"time":"{when}"}}\n'
-    return "".join([f'{{"log":{_quote(line.decode("utf-8", "replace"))}{tail}' for line in lines]).encode()
+    return "".join([f'{{"log":{json.quote(line.decode("utf-8", "replace"))}{tail}' for line in lines]).encode()
 
 
 def timestamp(nanoseconds: int | None = None) -> str:

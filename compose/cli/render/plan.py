@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from compose import plain_json as json
 from compose.errors import UsageError
 
 TYPE_CHECKING = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 
+from compose import plain_json as json
 from compose.cli.render.words import WORDS, Counter, Style, duration, title
 from compose.events import BuildOutput, Note, StepFinished, StepProgress, StepStarted, WatchEvent
 
