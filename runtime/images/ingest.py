@@ -105,13 +105,16 @@ class Staging:
         while True:
             path = f"{self.base}/staging/{os.getpid()}-{os.urandom(6).hex()}"
             os.mkdir(path, 0o700)
-            fd = open_directory(path)
+            try:
+                fd = open_directory(path)
+            except FileNotFoundError:  # another process' sweep was faster
+                continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 spread(fd)
                 if os.fstat(fd).st_nlink and os.path.samestat(os.stat(path), os.fstat(fd)):
                     return path, fd
-            except OSError:  # another process' sweep was faster between mkdir and flock
+            except OSError:  # it was faster between open and flock
                 pass
             os.close(fd)
 
