@@ -11,6 +11,7 @@ from runtime.build.context import Digests
 from runtime.build.errors import BuildCancelled, BuildFault, placed
 from runtime.build.files_of import find_context, read_dockerfile
 from runtime.build.finishing import write_image
+from runtime.build.hashing import Hashing
 from runtime.build.instructions import parse
 from runtime.build.output import Output, PartLines
 from runtime.build.platform import check_platform
@@ -97,6 +98,7 @@ class Builder:
                 self.file, self.request.args, self.request.contexts, self.request.target, self.request.platform
             )
             self._open_caches()
+            self.hashing = Hashing(self.cache)
             self.digests = Digests(self._memo_path("files"))
             self.unchanged = Unchanged(self._memo_path("files-of"))
             self.machine = self._machine()
@@ -130,6 +132,8 @@ class Builder:
 
     def close(self) -> None:
         """End the commands, and give the network back."""
+        if hasattr(self, "hashing"):
+            self.hashing.close()
         runner = getattr(self, "runner", None)
         if runner is not None:
             runner.close()
@@ -316,11 +320,17 @@ class Builder:
         if alias:
             self.cache.alias(alias, piece, key)
         self.used[key] = piece
+        if self._is_wanted(stage):
+            self.hashing.add(piece)
         stage.state.add(piece, key, linked)
         if command:
             stage.state.renewed = True
             self._made.add(key)
         self.reporter.emit(StepEnded(number, title, time.monotonic() - began))
+
+    def _is_wanted(self, stage: StageBuilder) -> bool:
+        """Whether the layers of a stage will need their digests: of those that the image is, or for a cache of all."""
+        return self.exchange is not None or stage.planned.stage.index in self.plan.lineage
 
     def aside(self, title: str, work: Callable[[Tell], Result]) -> Result:
         """Something beside the steps that takes time and is told as they are: ``work(tell)``. Raises what it raises."""

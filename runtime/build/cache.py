@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 
 from runtime.images.ingest import lock_store
@@ -19,6 +20,7 @@ from runtime.tree import open_directory, remove_tree, syncfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from runtime.paths import Roots
@@ -64,6 +66,7 @@ class Cache:
         self.directory = f"{self.store}/cache"
         os.makedirs(self.directory, 0o700, exist_ok=True)
         self.boot = boot_id()
+        self._hashing: dict[str, threading.Lock] = {}
         self._synced = _modified(f"{self.directory}/synced")
 
     def find(self, key: str) -> Piece | None:
@@ -134,19 +137,21 @@ class Cache:
             os.close(directory)
         os.rename(temporary, path)
 
-    def diff_id(self, piece: Piece) -> str:
-        """The layer's diff id, computed once."""
+    def diff_id(self, piece: Piece, leave: Callable[[], bool] = lambda: False) -> str:
+        """The layer's diff id, computed once; empty when ``leave`` says meanwhile that nobody wants it any more."""
         if piece.diff_id:
             return piece.diff_id
         path = f"{self.store}/{piece.name}/meta.json"
-        with open(path, "rb") as file:
-            meta = json.load(file)
-        if not meta["diff_id"]:
-            from runtime.build.snapshot import diff_id
+        with self._hashing.setdefault(piece.name, threading.Lock()):  # one thread hashes a layer, another one waits
+            with open(path, "rb") as file:
+                meta = json.load(file)
+            if not meta["diff_id"]:
+                from runtime.build.snapshot import diff_id
 
-            meta["diff_id"] = diff_id(piece.path)
-            write_small(path, meta)
-        return str(meta["diff_id"])
+                meta["diff_id"] = diff_id(piece.path, leave)
+                if meta["diff_id"]:
+                    write_small(path, meta)
+            return str(meta["diff_id"])
 
 
 def _modified(path: str) -> int:

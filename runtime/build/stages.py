@@ -40,12 +40,16 @@ class PlannedStage:
 
 @record
 class StagePlan:
-    """The whole file. ``needed``: indexes in order, the target last; ``scope``: the global arguments."""
+    """The whole file. ``needed``: indexes in order, the target last; ``scope``: the global arguments.
+
+    ``lineage``: the target and the stages that it stands on: their layers are those of the image.
+    """
 
     stages: tuple[PlannedStage, ...]
     target: int
     needed: tuple[int, ...]
     scope: Mapping[str, str]
+    lineage: frozenset[int] = frozenset()
 
 
 class _Planner:
@@ -157,7 +161,7 @@ def plan_stages(
         if any(need >= number for need in stages[number].needs):
             title, line = stages[number].title, stages[number].stage.line
             raise planner.fault(line, f"stage {title} depends on a later stage, or on itself")
-    return StagePlan(stages, index, tuple(needed), scope)
+    return StagePlan(stages, index, tuple(needed), scope, _lineage(stages, index))
 
 
 def _target(planner: _Planner, stages: tuple[PlannedStage, ...], target: str) -> int:
@@ -169,6 +173,14 @@ def _target(planner: _Planner, stages: tuple[PlannedStage, ...], target: str) ->
         hint = nearest(target.lower(), names) or (f"stages: {', '.join(names)}" if names else "no stage has a name")
         raise BuildFault(f"cannot build target {target!r}: {planner.file.name} has no such stage", hint)
     return found
+
+
+def _lineage(stages: tuple[PlannedStage, ...], index: int) -> frozenset[int]:
+    found = {index}
+    while stages[index].base.kind == "stage":
+        index = stages[index].base.index
+        found.add(index)
+    return frozenset(found)
 
 
 def _closure(stages: tuple[PlannedStage, ...], index: int) -> set[int]:
