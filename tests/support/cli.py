@@ -21,10 +21,12 @@ from tests.support import world
 PYCOMPOSE = str(Path(sys.executable).with_name("pycompose"))
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "busybox:test"
+PATIENCE = float(os.environ.get("PYCOMPOSE_TESTS_PATIENCE", "1"))  # waits are this many times longer: for slow machines
 
 
 def eventually(check: Callable[[], Any], within: float = 5.0, what: str = "") -> Any:
     """The first true value of ``check``. It may raise AssertionError, LookupError or OSError meanwhile."""
+    within *= PATIENCE
     deadline = time.monotonic() + within
     while True:
         reason: Any = None
@@ -109,7 +111,7 @@ def execute(
         argv, cwd=cwd, env=dict(env), stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
-            out, err = process.communicate(data, timeout)
+            out, err = process.communicate(data, timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
