@@ -10,6 +10,8 @@ import errno
 import os
 
 from runtime import entry
+from runtime.cgroups import files
+from runtime.cgroups.hierarchy import UNIFIED, parse_positions
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed
 from runtime.inside import (
@@ -89,13 +91,21 @@ def _clone(
     """The child, ready before exec: (pid, channel, pidfd, terminal)."""
     try:
         namespace = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        visit.tasks, unified = open_cgroup(roots, spec.id, spec.cgroup_parent).join_fds()
+        cgroup = open_cgroup(roots, spec.id, spec.cgroup_parent)
+        visit.tasks, unified = cgroup.join_fds()
     except FileNotFoundError:
         raise RuntimeFault(f"{sentence}: it is not running") from None
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     visit.channel = theirs
     try:
-        child, child_fd = born(0, unified, namespace)
+        try:
+            child, child_fd = born(0, unified, namespace)
+        except OSError as error:
+            if error.errno != errno.EBUSY or not (directory := _divided(cgroup.unified, spec.id, pid)):
+                raise
+            os.close(unified)
+            unified = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            child, child_fd = born(0, unified, namespace)
         if child == 0:
             run_visit(visit)
     except OSError as error:
@@ -113,6 +123,16 @@ def _clone(
         end(child_fd)
         os.close(child_fd)
         raise
+
+
+def _divided(unified: str, ident: str, pid: int) -> str:
+    """The v2 directory of the container's init where that has divided its own among cgroups below, or empty.
+
+    systemd and Docker in a container do so; no process may be beside those then (cgroup-v2.rst, no internal processes).
+    """
+    position = parse_positions(files.read(f"/proc/{pid}/cgroup")).get(UNIFIED, "")
+    _above, found, below = position.partition(f"/{ident}/")
+    return f"{unified}/{below}" if found else ""
 
 
 def _start(child: int, channel: _socket.socket, child_fd: int, master: int, sentence: str) -> Executed:

@@ -5,7 +5,11 @@ import time
 
 import pytest
 
+from runtime import exec as exec_
+from runtime import launch
 from runtime.capabilities import DEFAULT
+from runtime.cgroups import files
+from runtime.cgroups.manager import open_cgroup
 from runtime.errors import RuntimeFault, StartFailed
 from runtime.exec import spawn_exec
 from runtime.linux import process as proc
@@ -65,6 +69,36 @@ def test_runs_in_the_container(box):
     for name in ("mnt", "pid", "net", "ipc", "uts", "cgroup"):
         inside = box.sh(f"readlink /proc/self/ns/{name}").strip()
         assert inside == os.readlink(f"/proc/{box.spawned.pid}/ns/{name}")
+
+
+def test_where_the_container_divides_its_cgroup(boxes, monkeypatch):
+    """As Docker and systemd in a container do: then nothing may be beside the cgroups below (EBUSY)."""
+    box = Running(boxes, boxes.spec("sleep", "600"))
+    cgroup = open_cgroup(boxes.roots, box.spec.id)
+    if not cgroup.unified:
+        pytest.skip("needs cgroup v2, at least beside v1")
+    os.mkdir(f"{cgroup.unified}/init")
+    files.write(f"{cgroup.unified}/init/cgroup.procs", str(box.spawned.pid))
+    controllers = files.read(f"{cgroup.unified}/cgroup.controllers").split()
+    if controllers:
+        files.write(f"{cgroup.unified}/cgroup.subtree_control", f"+{controllers[-1]}")
+    else:  # v1 has them all: this kernel would allow it
+        tries = iter([OSError(16, "busy")])
+
+        def busy(*words):
+            for error in tries:
+                raise error
+            return launch.born(*words)
+
+        monkeypatch.setattr(exec_, "born", busy)
+    null = os.open("/dev/null", os.O_RDWR)
+    done = box.exec("sleep", "9", stdio=(null, null, null))
+    os.close(null)
+    assert f"/{box.spec.id}/init\n" in files.read(f"/proc/{done.pid}/cgroup")
+    proc.pidfd_send_signal(done.pidfd, 9)
+    wait(done.pidfd)
+    os.close(done.pidfd)
+    boxes.end(box.spawned)
 
 
 def test_is_in_the_cgroup(box):
