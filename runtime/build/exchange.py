@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from runtime.build.errors import BuildFault
-from runtime.build.local_cache import Directory, write_directory
+from runtime.build.local_cache import FOREIGN, Directory, write_directory
 from runtime.build.request import Warned
 from runtime.errors import BadArchive, RuntimeFault
 from runtime.images.merged import Merged
@@ -108,7 +108,10 @@ class Exchange:
 
     def _import(self, place: Place) -> Import:
         if place.kind == "local":
-            return Directory(place.where)
+            directory = Directory(place.where)
+            if directory.is_foreign():
+                self._builder.reporter.emit(Warned(f"cache {place.where} is not used: {FOREIGN}"))
+            return directory
         from runtime.build.remote_cache import Repository
 
         return Repository(self._builder, place.where)

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from runtime.build.cache import Cache, Piece
 
 
+FOREIGN = "it was written by BuildKit, whose caches are not read"
+
+
 class Directory:
     """One that ``write_directory`` wrote (runtime.build.exchange.Import)."""
 
     def __init__(self, path: str) -> None:
         self._path = path
+
+    def is_foreign(self) -> bool:
+        """Whether it is BuildKit's: an OCI layout, without our records."""
+        return os.path.exists(f"{self._path}/index.json") and not os.path.isdir(f"{self._path}/records")
 
     def find(self, key: str) -> tuple[str, str] | None:
         try:

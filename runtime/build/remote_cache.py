@@ -9,6 +9,7 @@ import json
 import os
 import threading
 
+from runtime.build.local_cache import FOREIGN
 from runtime.build.request import Warned
 from runtime.errors import RuntimeFault
 from runtime.images.compression import decompress
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from runtime.build.cache import Cache, Piece
     from runtime.build.output import Tell
     from runtime.images.reference import Reference
-    from runtime.images.registry.manifests import Descriptor
+    from runtime.images.registry.manifests import Descriptor, Resolved
     from runtime.images.registry.settings import Settings
 
 CACHE_CONFIG = "application/vnd.pycompose.build-cache.v1+json"
+_BUILDKIT = "application/vnd.buildkit.cacheconfig.v0"  # its configuration, also as a row of an index
+_BUILDKIT_INLINE = "moby.buildkit.cache.v0"  # in the configuration of an image
 ENTRY = "org.pycompose.build-cache"  # in the configuration: {"version": 1, "records": {KEY: {diff_id, created}}}
 
 
@@ -87,13 +90,23 @@ class Repository:
         settings = _settings(self._builder)
         self._pool = Pool(settings)
         self._client = _client(self._name, settings, self._pool, "pull")
-        resolved = resolve(self._client, self._name.digest or self._name.tag, platforms.of_machine())
+        resolved = self._resolve(self._name.digest or self._name.tag)
         plain = json.loads(read_config(self._client, resolved.config))
         entry = plain.get(ENTRY)
+        if not entry and (_BUILDKIT_INLINE in plain or resolved.config.media_type == _BUILDKIT):
+            raise RuntimeFault(FOREIGN)
         if not entry or entry.get("version") != 1:
             raise RuntimeFault("it holds no cache that pycompose wrote")
         self._blobs = dict(zip(plain["rootfs"]["diff_ids"], resolved.layers, strict=True))
         self._records = dict(entry["records"])
+
+    def _resolve(self, name: str) -> Resolved:
+        try:
+            return resolve(self._client, name, platforms.of_machine())
+        except RuntimeFault:
+            if _BUILDKIT.encode() in self._client.manifest(name)[2]:
+                raise RuntimeFault(FOREIGN) from None
+            raise
 
     def open(self, diff_id: str) -> Iterator[bytes]:
         blob = iter(Blob(self._client, self._blobs[diff_id]))

@@ -11,6 +11,7 @@ import pytest
 from runtime.build.exchange import Place, read_places
 from runtime.errors import RuntimeFault
 from runtime.images import store
+from runtime.images.registry.client import OCI_INDEX, OCI_MANIFEST
 from runtime.images.registry.push import push
 from tests.runtime.build.build_support import Workshop
 from tests.runtime.images.registry.fake import Handler, Registry, registry
@@ -110,6 +111,33 @@ def test_a_cache_that_is_not_there_is_told_of_once(one: Workshop, server: Regist
     server.seen.clear()
     assert run(one, cache_from=(f"{server.host}/x/none:1",))[1:] == ("ccccc", [])
     assert not server.seen  # nobody is asked for what is here
+
+
+@pytest.mark.parametrize("form", ["index", "manifest", "inline", "directory"])
+def test_caches_of_buildkit_are_told_of(one: Workshop, server: Registry, tmp_path: Path, form: str) -> None:
+    """In the four forms that BuildKit writes; the steps are carried out."""
+    kind = "application/vnd.buildkit.cacheconfig.v0"
+    word = f"{server.host}/x/cache:1"
+    layer = {**server.add_blob(b"layer"), "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"}
+    config = {**server.add_blob(b'{"layers": [], "records": []}'), "mediaType": kind}
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [layer, config]}
+    manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer]}
+    if form == "index":
+        server.add_manifest(index, OCI_INDEX, "1")
+    elif form == "manifest":
+        server.add_manifest(manifest, OCI_MANIFEST, "1")
+    elif form == "inline":
+        plain = {"os": "linux", "rootfs": {"type": "layers", "diff_ids": ["x"]}, "moby.buildkit.cache.v0": "W10="}
+        image = {**server.add_blob(json.dumps(plain).encode()), "mediaType": "application/vnd.oci.image.config.v1+json"}
+        server.add_manifest({**manifest, "config": image}, OCI_MANIFEST, "1")
+    else:
+        (tmp_path / "cache").mkdir()
+        (tmp_path / "cache/index.json").write_text(json.dumps(index))
+        word = f"type=local,src={tmp_path}/cache"
+    _image, made, told = run(one, cache_from=(word,))
+    assert made == "mmmmm"
+    assert len(told) == 1
+    assert told[0].endswith(" is not used: it was written by BuildKit, whose caches are not read")
 
 
 def test_a_layer_with_other_content_is_a_miss(one: Workshop, other: Workshop, server: Registry) -> None:
