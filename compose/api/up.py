@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from compose.api.common import Outcome, execute, members
 from compose.api.lock import ProjectLock
-from compose.errors import UsageError
+from compose.errors import ComposeError, UsageError
 from compose.plan.actions import StartProvider
 from compose.plan.intent import Intent
-from compose.plan.reconcile import reconcile
+from compose.plan.reconcile import reconcile, volumes_to_ask_about
 from compose.plan.select import select_services
 from compose.record import EMPTY, record, replace
 
@@ -30,6 +30,8 @@ class UpOptions:
 
     ``lock``: path of the project's lock file, empty for none. ``workers``: threads, 0 for the default (``--parallel``).
     ``timeout`` seconds for stops; ``wait_timeout`` seconds for ``wait``. ``pull``: a policy over the file's.
+    ``remake``: volumes that may be made anew when their configuration changed, ``*`` for any; ``ask``: raise
+    VolumesChanged for others, in place of keeping them with a warning.
     """
 
     services: tuple[str, ...] = ()
@@ -52,6 +54,22 @@ class UpOptions:
     build: bool = False
     no_build: bool = False
     quiet_build: bool = False
+    remake: tuple[str, ...] = ()
+    ask: bool = False
+
+
+class VolumesChanged(ComposeError):
+    """Before anything is done: the configuration of volumes changed, and ``ask`` said that somebody can be asked.
+
+    ``names``: the volumes. Call again without ``ask``, and with ``remake`` for those whose content may be lost.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(
+            f"cannot tell whether to make {', '.join(names)} anew: the configuration changed",
+            hint="--yes makes them anew and loses their data",
+        )
+        self.names = names
 
 
 def up(
@@ -124,6 +142,7 @@ def up_intent(options: UpOptions) -> Intent:
         wait=options.wait,
         wait_timeout=options.wait_timeout,
         show_values=options.show_values,
+        remake=options.remake,
     )
 
 
@@ -196,6 +215,8 @@ def _converge(
     with ProjectLock(options.lock, desired.project, reporter):
         engine.settle(desired.project)
         observed = engine.observe(desired.project, desired)
+        if options.ask and (names := volumes_to_ask_about(desired, observed, intent)):
+            raise VolumesChanged(names)
         images = images_of(desired, observed, options)
         if images is not None:
             from compose.api.images import bring_images

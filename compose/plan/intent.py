@@ -28,7 +28,8 @@ class Intent:
     ``services``: the named ones, empty for all. ``recreate`` and, for services that were not named, ``recreate_deps``:
     ``diverged`` (when they differ), ``force``, ``never``. ``scale``: service to replicas, over the file's. ``timeout``:
     seconds for stops, None for each service's own. ``wait``: end only when all is running or healthy.
-    ``converge=False`` starts what exists and creates nothing (``start``).
+    ``converge=False`` starts what exists and creates nothing (``start``). ``remake``: names of volumes that may be made
+    anew, losing what is in them, if their configuration changed; ``*``: any.
     """
 
     services: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Intent:
     converge: bool = True
     providers: bool = True  # call the plug-ins of provider services
     oneoff: OneOff | None = None
+    remake: tuple[str, ...] = ()
 
 
 @record

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from compose.plan.actions import CreateNetwork, CreateVolume, RemoveNetwork
 from compose.plan.select import volume_mounts
+from compose.record import EMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from compose.plan.desired import Desired, DesiredNetwork, DesiredService
+    from compose.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
     from compose.plan.observed import Observed
     from compose.plan.plan import PlanBuilder
 
@@ -79,31 +80,56 @@ def plan_networks(
     return ready
 
 
+def used_volumes(desired: Desired, services: Sequence[DesiredService]) -> list[DesiredVolume]:
+    """The volumes that any of the services mounts (with --all-resources: all), in file order."""
+    used = {key for service in services for key, _target in volume_mounts(service)}
+    return [volume for volume in desired.volumes if volume.key in used or desired.all_resources]
+
+
+def changed_volumes(desired: Desired, services: Sequence[DesiredService], observed: Observed) -> list[DesiredVolume]:
+    """Volumes of ours whose configuration is no longer that they were made with."""
+    there = {volume.name: volume for volume in observed.volumes}
+    changed = []
+    for volume in used_volumes(desired, services):
+        found = there.get(volume.name)
+        if found is None or volume.external or found.project != desired.project:
+            continue
+        if found.config_hash and found.config_hash != volume.config_hash:
+            changed.append(volume)
+    return changed
+
+
 def plan_volumes(
-    builder: PlanBuilder, desired: Desired, services: Sequence[DesiredService], observed: Observed
+    builder: PlanBuilder,
+    desired: Desired,
+    services: Sequence[DesiredService],
+    observed: Observed,
+    removed: Mapping[str, int] = EMPTY,
 ) -> dict[str, int]:
     """Add a step per volume that is missing; per key, the step after which it is there.
 
-    A volume whose configuration changed is kept and told of: making it anew would lose its data.
+    A volume whose configuration changed is kept and told of: making it anew would lose its data. ``removed``: names of
+    those that somebody agreed to lose, and the steps that remove them.
     """
     there = {volume.name: volume for volume in observed.volumes}
-    used = {key for service in services for key, _target in volume_mounts(service)}
     ready = {}
-    for volume in desired.volumes:
-        if volume.key not in used and not desired.all_resources:
-            continue
+    for volume in used_volumes(desired, services):
         found = there.get(volume.name)
         ready[volume.key] = 0
         if volume.external:
             continue
-        if found is None:
+        gone = removed.get(volume.name)
+        if gone:
+            again = CreateVolume(volume.key, volume.name)
+            ready[volume.key] = builder.add(again, f"made anew, removed by step {gone}", (gone,))
+        elif found is None:
             ready[volume.key] = builder.add(CreateVolume(volume.key, volume.name), "not found")
         elif found.project != desired.project:
             builder.warn(_foreign("volume", volume.name, found.project, desired.project))
         elif found.config_hash and found.config_hash != volume.config_hash:
             builder.warn(
                 f"volume {volume.name} is kept as it was made, though its configuration changed; "
-                "to make it anew and lose its data: pycompose down -v"
+                "to make it anew and lose its data: pycompose up --yes"
             )
     return ready
 

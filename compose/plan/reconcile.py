@@ -6,9 +6,10 @@ from compose import labels
 from compose.plan.checks import PlanError, check_external, check_healthchecks, check_images, check_names
 from compose.plan.containers import Ready, Writer
 from compose.plan.decide import Decisions, Keep, Make, Replace
-from compose.plan.networks import check_remade, plan_networks, plan_volumes, remade_networks
+from compose.plan.networks import changed_volumes, check_remade, plan_networks, plan_volumes, remade_networks
 from compose.plan.plan import PlanBuilder
 from compose.plan.providers import with_all_values
+from compose.plan.remake import Remade, remade_volumes
 from compose.plan.select import check_names as check_service_names
 from compose.plan.select import closure, select_services
 from compose.plan.world import is_live, short_name
@@ -37,9 +38,12 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent, images: Imag
     desired = with_all_values(desired, observed.provided)
     selected = _selected(desired, intent)
     services = _services(desired, intent, selected)
+    volumes = remade_volumes(desired, services, observed, intent)
+    before, observed = observed, volumes.without(observed)
     remade = remade_networks(desired, services, observed) if intent.converge else {}
     decisions = Decisions(desired, observed, intent, selected, remade)
     _check(desired, observed, intent, selected, services, decisions)
+    _check_remade(decisions, volumes, selected, before)
 
     writer = Writer(builder, desired, observed, intent, decisions)
     writer.release(observed.lost)
@@ -47,6 +51,9 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent, images: Imag
         who = short_name(desired.project, container)
         builder.warn(f"{who} is made anew, without what it wrote beside its volumes: the machine stopped while it ran")
     emptied = writer.halts.all_first(observed)
+    removed = volumes.write(writer)
+    for steps in emptied.values():
+        steps.extend(removed.values())
     _orphans(writer, desired, observed, intent)
     for container in observed.containers:
         if labels.HOOK in container.labels and container.service in decisions.selected:
@@ -55,7 +62,7 @@ def reconcile(desired: Desired, observed: Observed, intent: Intent, images: Imag
         writer.retire(name)
     writer.ready = Ready(
         plan_networks(builder, desired, services, observed, emptied),
-        plan_volumes(builder, desired, services, observed),
+        plan_volumes(builder, desired, services, observed, removed),
         brought,
     )
     for name in desired.order:
@@ -80,6 +87,13 @@ def foresee_images(
     have = {image.reference for image in observed.images}
     coming = tuple(ObservedImage(reference, "") for reference in steps if reference not in have)
     return replace(observed, images=(*observed.images, *coming)), steps
+
+
+def volumes_to_ask_about(desired: Desired, observed: Observed, intent: Intent) -> list[str]:
+    """Names of the volumes whose configuration changed, which nobody agreed to lose yet."""
+    desired = with_all_values(desired, observed.provided)
+    services = _services(desired, intent, _selected(desired, intent))
+    return [one.name for one in changed_volumes(desired, services, observed) if one.name not in intent.remake]
 
 
 def orphans(desired: Desired, observed: Observed) -> list[ObservedContainer]:
@@ -124,7 +138,13 @@ def _check(
     if not intent.no_start:
         problems += check_healthchecks(desired, selected, observed, extra)
     problems += check_names(decisions, observed, intent)
-    problems += check_remade(decisions.remade, observed)
+    if problems:
+        raise PlanError(problems)
+
+
+def _check_remade(decisions: Decisions, volumes: Remade, selected: Sequence[str], observed: Observed) -> None:
+    """Raises PlanError if a network or volume cannot be made anew."""
+    problems = check_remade(decisions.remade, observed) + volumes.check(selected)
     if problems:
         raise PlanError(problems)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.conftest import MakeProject
-from tests.support.cli import Machine, Project
+from tests.support.cli import Machine, Project, Terminal
+from tests.support.flags import covers
 
 pytestmark = pytest.mark.root
 
@@ -203,3 +205,71 @@ def test_a_volume_with_a_file_system_of_its_own_is_unmounted_with_its_last_conta
     assert mounted()
     app.run("down")
     assert not mounted()
+
+
+CHANGING = f"""
+services:
+  db:
+    image: IMAGE
+    {SLEEP}
+    volumes: ["data:/data"]
+  web:
+    image: IMAGE
+    {SLEEP}
+volumes:
+  data: {{labels: {{a: "1"}}}}
+"""
+
+
+@covers("up --yes", "create --yes")
+def test_a_changed_volume_is_made_anew_only_after_a_yes(
+    project: MakeProject, terminal: Callable[..., Terminal]
+) -> None:
+    app = project(CHANGING)
+    app.up()
+    app.sh("db", "echo precious > /data/file")
+    before = {row["Service"]: row["ID"] for row in app.rows()}
+    app.edit('a: "1"', 'a: "2"')
+
+    told = app.up()  # no terminal: nobody to ask
+    assert "data is kept as it was made" in told.stderr and "pycompose up --yes" in told.stderr
+    for answer in ("n\n", "\n", "\x04"):
+        shown = terminal(app, "up", "-d")
+        shown.expect("Recreate (data will be lost)? [yN] ")
+        shown.write(answer)
+        assert shown.wait() == 0
+        assert app.sh("db", "cat /data/file") == "precious"
+    assert {row["Service"]: row["ID"] for row in app.rows()} == before
+    dry = app.run("--dry-run", "up", "--yes").stderr
+    assert "config changed" in dry
+    assert app.sh("db", "cat /data/file") == "precious"
+
+    shown = terminal(app, "up", "-d")
+    shown.expect("Recreate (data will be lost)? [yN] ")
+    shown.write("y\n")
+    assert shown.wait() == 0
+    app.sh("db", "test ! -e /data/file")
+    after = {row["Service"]: row["ID"] for row in app.rows()}
+    assert after["web"] == before["web"] and after["db"] != before["db"]
+    assert "is kept" not in app.up().stderr
+
+    app.sh("db", "echo again > /data/file")
+    app.edit('a: "2"', 'a: "3"')
+    app.run("create", "--yes")
+    app.up("--yes")
+    app.sh("db", "test ! -e /data/file")
+
+
+def test_an_attached_up_asks_before_it_shows_anything(project: MakeProject, terminal: Callable[..., Terminal]) -> None:
+    app = project(CHANGING)
+    app.up()
+    app.sh("db", "echo precious > /data/file")
+    app.edit('a: "1"', 'a: "2"')
+    shown = terminal(app, "up")
+    shown.expect("Recreate (data will be lost)? [yN] ")
+    assert "Attaching" not in shown.seen
+    shown.write("y\n")
+    shown.expect("Attaching to")
+    app.sh("db", "test ! -e /data/file")
+    shown.write("\x03")
+    assert shown.wait() in (0, 130)

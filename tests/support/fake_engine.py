@@ -203,10 +203,12 @@ class FakeEngine:
                 return
             if any(one.name == name for one in self.containers.values()):
                 raise EngineError(f"cannot create container {name}: the name is taken")
+            mounts = []
             for mount in service.config.get("volumes") or ():
                 volume = next(one.name for one in desired.volumes if one.key == mount["source"])
                 if volume not in self.volumes:
                     raise EngineError(f"cannot find volume {volume}")
+                mounts.append(("volume", volume, mount["target"]))
             for reference, other in (shares or {}).items():
                 if reference != SELF and self._get(other).status != "running":
                     raise EngineError(f"cannot join container {other[:12]}: it does not run")
@@ -224,6 +226,7 @@ class FakeEngine:
                 config=service.config,
                 created_at=f"{self._clock:06}",
                 labels={labels.PROJECT: desired.project},
+                mounts=tuple(mounts),
             )
 
     def prepare_container(self, ident: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from compose.cli.session import Reporting
 from compose.errors import UsageError
 
@@ -81,6 +83,33 @@ def tell_plan(session: Session, plan: Plan) -> None:
         return
     for line in show_plan(plan, "text").splitlines():
         session.tell(f"DRY-RUN MODE -  {line}\n")
+
+
+def asking(session: Session, yes: bool, request: UpOptions, do: Callable[[UpOptions], int]) -> int:
+    """Do what may ask whether changed volumes are made anew. Without a terminal nobody is asked, and they are kept.
+
+    ``yes``: the answer is known. Data is never lost without one.
+    """
+    from compose.api.up import VolumesChanged
+    from compose.record import replace
+
+    if yes:
+        return do(replace(request, remake=("*",)))
+    try:
+        return do(replace(request, ask=os.isatty(0) and os.isatty(2) and not session.shared.dry_run))
+    except VolumesChanged as changed:
+        return do(replace(request, remake=tuple(name for name in changed.names if _agreed(session, name))))
+
+
+def _agreed(session: Session, volume: str) -> bool:
+    """The user's yes, in docker compose's words. End of input is a no."""
+    import sys
+
+    question = (
+        f'Volume "{volume}" exists but doesn\'t match configuration in compose file. Recreate (data will be lost)?'
+    )
+    session.tell(f"{question} [yN] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def change(session: Session, word: str, verb: Verb, options: LifeOptions, *, summary: bool = False) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from compose.api.up import UpOptions, create
-from compose.cli.commands.common import check_pull, scales, show_dry_run
+from compose.cli.commands.common import asking, check_pull, scales, show_dry_run
 from compose.cli.session import Reporting
 from compose.record import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from compose.cli.session import Session
+    from compose.plan.desired import Desired
 
 
 @record
@@ -43,6 +44,10 @@ def run(session: Session, options: Options) -> int:
         build=options.build,
         no_build=options.no_build,
     )
+    return asking(session, options.yes, request, lambda request: _run(session, desired, request))
+
+
+def _run(session: Session, desired: Desired, request: UpOptions) -> int:
     if session.shared.dry_run:
         return show_dry_run(session, "create", desired, request)
     with Reporting(session, "create") as reporting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compose import labels
 from compose.api.up import UpOptions, up
-from compose.cli.commands.common import check_pull, refuse_pair, scales, show_dry_run
+from compose.cli.commands.common import asking, check_pull, refuse_pair, scales, show_dry_run
 from compose.cli.options import is_yes
 from compose.cli.session import Reporting
 from compose.errors import UsageError
@@ -64,6 +64,10 @@ def run(session: Session, options: Options) -> int:
     if options.exit_code_from and options.exit_code_from not in [one.name for one in desired.services]:
         raise UsageError(f"no such service: {options.exit_code_from}", hint="--exit-code-from names a service")
     request = request_of(session, options, desired)
+    return asking(session, options.yes, request, lambda request: _run(session, options, desired, request))
+
+
+def _run(session: Session, options: Options, desired: Desired, request: UpOptions) -> int:
     if session.shared.dry_run:
         return show_dry_run(session, "up", desired, request)
     if options.attached:

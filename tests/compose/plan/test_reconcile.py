@@ -16,7 +16,7 @@ from compose.plan.checks import PlanError
 from compose.plan.desired import Desired
 from compose.plan.intent import Intent, OneOff
 from compose.plan.plan import Plan
-from compose.plan.reconcile import reconcile
+from compose.plan.reconcile import reconcile, volumes_to_ask_about
 from compose.record import replace
 from tests.support.fake_engine import FakeEngine
 from tests.support.projects import project, service, volume
@@ -465,6 +465,58 @@ def test_foreign_and_changed_volumes_are_kept_and_told_of() -> None:
     assert "volume shop_data is kept as it was made" in plan(world, shop()).warnings[0]
     world.volumes["shop_data"] = replace(world.volumes["shop_data"], project="")
     assert plan(world, shop()).warnings[0].startswith("volume shop_data was not made by pycompose")
+
+
+def changed_shop() -> FakeEngine:
+    world = engine()
+    up(world, shop())
+    world.volumes["shop_data"] = replace(world.volumes["shop_data"], config_hash="other")
+    return world
+
+
+def test_a_changed_volume_is_made_anew_only_by_name() -> None:
+    world = changed_shop()
+    assert plan(world, shop(), remake=("shop_other",)).text() == ""
+    what = plan(world, shop(), remake=("shop_data",))
+    same(
+        what,
+        """
+        1       container  db-1  stop        volume data is made anew
+        2  < 1  container  db-1  disconnect  volume data is made anew
+        3  < 2  container  db-1  remove      volume data is made anew
+        4  < 3  volume     data  remove      config changed
+        5  < 4  volume     data  create      made anew, removed by step 4
+        6  < 5  container  db-1  create      no container for replica 1
+        7  < 6  container  db-1  connect     default: declared network
+        8  < 7  container  db-1  start       created by step 6
+        """,
+    )
+    assert not what.warnings
+    assert plan(changed_shop(), shop(), remake=("*",)).text() == what.text()
+    apply(world, what)
+    assert plan(world, shop()).text() == ""
+    assert not plan(world, shop()).warnings
+
+
+def test_a_killed_remake_converges_from_every_step() -> None:
+    steps = len(plan(changed_shop(), shop(), remake=("*",)).steps)
+    for done in range(1, steps):
+        world = changed_shop()
+        apply(world, plan(world, shop(), remake=("*",)), done)
+        up(world, shop())  # without the yes: what is gone is made, what is left is kept
+        assert plan(world, shop()).text() == ""
+
+
+def test_a_volume_is_not_made_anew_below_others() -> None:
+    world = engine()
+    other = service("other", volumes=[volume("data", "/data")])
+    desired = project(service("db", volumes=[volume("data", "/data")]), other)
+    up(world, desired)
+    world.volumes["shop_data"] = replace(world.volumes["shop_data"], config_hash="old")
+    with pytest.raises(PlanError, match="cannot make volume 'shop_data' anew: shop-other-1 uses it"):
+        plan(world, desired, services=("db",), remake=("*",))
+    assert volumes_to_ask_about(desired, world.observe("shop", desired), Intent()) == ["shop_data"]
+    assert volumes_to_ask_about(desired, world.observe("shop", desired), Intent(remake=("shop_data",))) == []
 
 
 def test_json_has_the_same_steps() -> None:
