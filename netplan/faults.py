@@ -1,7 +1,7 @@
 """Break a container's network for a while: rules and queues inside its own namespace, which die with it.
 
 Nothing on the host changes, so a fault cannot outlive its container or touch another. Each fault is a table of its own,
-by name, so that several stand side by side and are healed one by one.
+by name, so that several stand side by side and are healed one by one; one that stands already is replaced.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from struct import pack
 from netplan.errors import KernelRefused, NetworkFault
 from netplan.netlink import nft
 from netplan.netlink.link import links
-from netplan.netlink.message import CREATE, EXCL, attr, message, text
+from netplan.netlink.message import CREATE, REPLACE, attr, message, text
 from netplan.netlink.socket import NETFILTER, ROUTE, Netlink
 from netplan.netns import inside
 
@@ -67,6 +67,8 @@ def mend(netns_fd: int, name: str) -> None:
 def _install(netns_fd: int, name: str, family: int, incoming: list[bytes], outgoing: list[bytes]) -> None:
     batch = nft.Ruleset(family, _PREFIX + name)
     batch.add_table()
+    batch.delete_table()  # one that stands is replaced, and no packet slips through
+    batch.add_table()
     for chain, hook, matches in (("in", nft.INPUT, incoming), ("out", nft.OUTPUT, outgoing)):
         batch.add_chain(chain, "filter", hook, _FIRST)
         for match in matches:
@@ -86,7 +88,7 @@ def delay(netns_fd: int, milliseconds: float, jitter: float = 0.0) -> None:
     nanoseconds, variation = (round(value * 1_000_000) for value in (milliseconds, jitter))
     options = pack("=6I", 0, 10_000, 0, 0, 0, 0) + attr(10, pack("=q", nanoseconds)) + attr(11, pack("=q", variation))
     todo = [
-        message(_NEWQDISC, CREATE | EXCL, _tcmsg(index), text(1, "netem"), attr(2, options))
+        message(_NEWQDISC, CREATE | REPLACE, _tcmsg(index), text(1, "netem"), attr(2, options))
         for index in _in(netns_fd, ROUTE, _loopback_apart)
     ]
     try:

@@ -75,6 +75,7 @@ class LocalEngine:
         self.note: Callable[[str], None] = lambda _text: None  # where remarks to the user go
         self.hook_output: Callable[[str, str, bytes], None] = lambda _name, _service, _line: None
         self.tell: Callable[[Event], None] = lambda _event: None  # where progress inside of steps goes
+        self.before_start: Callable[[str], None] = lambda _ident: None  # connected, but nothing of it has run
         self._store: Store | None = None
         self._joiner: Joiner | None = None
 
@@ -369,6 +370,7 @@ class LocalEngine:
                 from compose.engine.hooks import mark_pending
 
                 mark_pending(Bundle(self.roots, ident))
+            self.before_start(ident)
             self._ask(ident, {"op": "start"})
         elif state.status == STOPPED:
             name = containers.read_spec(self.roots, ident).name

@@ -7,7 +7,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from compose.engine.local import told
 from runtime.linux.identity import boot_id
 from runtime.paths import Bundle
 from runtime.state import read_state
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from compose.testing.netfaults import NetworkFaults
     from compose.testing.stack import Stack
 
 
@@ -28,6 +28,7 @@ class Faults:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._standing: list[tuple[str, Callable[[], None]]] = []
+        self._networks: NetworkFaults | None = None
 
     @property
     def active(self) -> list[str]:
@@ -85,9 +86,14 @@ class Faults:
         """The two services do not reach each other; both reach everybody else."""
         from netplan import faults
 
-        theirs = self._addresses(other)
-        text = f"partition {one} from {other}"
-        return self._network(text, one, lambda fd, key: faults.block(fd, key, theirs), faults.mend)
+        def begin(fd: int, key: str) -> None:
+            theirs = self._addresses(other)  # as they are now: of containers that were made anew, too
+            if theirs:
+                faults.block(fd, key, theirs)
+            else:
+                faults.mend(fd, key)
+
+        return self._network(f"partition {one} from {other}", one, begin, faults.mend)
 
     def loss(self, service: str, percent: float) -> AbstractContextManager[None]:
         """That share of the service's packets is lost, each way."""
@@ -111,16 +117,13 @@ class Faults:
     def _network(
         self, text: str, service: str, begin: Callable[[int, str], None], end: Callable[[int, str], None]
     ) -> AbstractContextManager[None]:
-        """A fault inside the network namespace of each of the service's containers."""
-        key = f"{len(self._standing)}-{os.urandom(3).hex()}"
-        idents = {one.id for one in self.stack.containers((service,)) if one.pid}
+        """A fault inside the network namespace of each of the service's containers, as long as it stands."""
+        from compose.testing.netfaults import NetworkFault, NetworkFaults
 
-        def each(work: Callable[[int, str], None], needed: bool) -> None:
-            for one in self.stack.containers((service,)):
-                if one.id in idents and (needed or one.pid):
-                    _inside(one.pid, lambda fd: work(fd, key))
-
-        return self._fault(text, lambda: each(begin, True), lambda: each(end, False))
+        if self._networks is None:
+            self._networks = NetworkFaults(self.stack)
+        networks, fault = self._networks, NetworkFault(text, service, begin, end)
+        return self._fault(text, lambda: networks.begin(fault), lambda: networks.end(fault))
 
     def _fault(self, text: str, begin: Callable[[], None], end: Callable[[], None]) -> AbstractContextManager[None]:
         """Begin at once; end with the context, with :meth:`heal`, or with the stack."""
@@ -152,16 +155,3 @@ class Faults:
     def _unpause(self, service: str) -> None:
         if any(one.status == "paused" for one in self.stack.containers((service,))):
             self.stack.unpause(service)
-
-
-@told
-def _inside(pid: int, work: Callable[[int], None]) -> None:
-    """Call with a descriptor of the process's network namespace; nothing when it has ended."""
-    try:
-        fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        work(fd)
-    finally:
-        os.close(fd)

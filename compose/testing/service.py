@@ -107,19 +107,20 @@ class Replica:
 
     @contextmanager
     def netns(self) -> Iterator[None]:
-        """The calling thread is in the container's network: ``localhost`` is the service's, names of siblings are not
-        resolved (the resolver's file is the host's)."""
+        """The calling thread is in the container's network: ``localhost`` is the service's, and names are resolved as
+        the container does (see :mod:`compose.testing.resolver`). Raises EngineError when it does not run."""
+        from compose.testing.resolver import resolving
         from netplan.netns import inside
 
-        fd = self._open_netns()
+        one = self.observed()
+        fd = self._open_netns(one.pid)
         try:
-            with inside(fd):
+            with inside(fd), resolving(Bundle(self.stack.roots, one.id).resolv_conf):
                 yield
         finally:
             os.close(fd)
 
-    def _open_netns(self) -> int:
-        pid = self.observed().pid
+    def _open_netns(self, pid: int) -> int:
         try:
             return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 import unittest
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from compose.api.up import up
 from compose.errors import DependencyFailed, EngineError, UsageError
+from compose.record import replace
 from compose.testing import Stack, StackTestCase
 from tests.e2e.stacks import SICK, TWO
 from tests.support.cli import Machine, eventually
@@ -61,6 +65,25 @@ def test_code_runs_inside_the_service_s_network(two: Stack) -> None:
         assert urllib.request.urlopen("http://127.0.0.1/index.html").read() == b"hi\n"
     with pytest.raises(OSError), socket.create_connection(("127.0.0.1", 80), 0.2):
         pass
+
+
+def test_names_are_the_service_s_there_and_in_that_thread_alone(two: Stack) -> None:
+    def elsewhere() -> str:
+        try:
+            return socket.gethostbyname("web")
+        except OSError:
+            return "unknown"
+
+    before = elsewhere()
+    with two["db"].netns(), ThreadPoolExecutor(1) as other:
+        for _each in range(2):
+            assert socket.gethostbyname("web") == two["web"].ip
+            assert urllib.request.urlopen("http://web/index.html").read() == b"hi\n"
+            assert other.submit(elsewhere).result() == before
+        with pytest.raises(OSError):
+            socket.gethostbyname("no-such-service")
+    assert elsewhere() == before
+    assert socket.gethostbyname("localhost") == "127.0.0.1"
 
 
 # -- running things
@@ -202,6 +225,81 @@ def test_latency_where_the_kernel_can(two: Stack) -> None:
     except EngineError as error:
         assert "this kernel has no netem" in error.message
         pytest.skip(error.message)
+
+
+def test_a_network_fault_lasts_through_restarts(two: Stack) -> None:
+    with two.faults.disconnect("web"):
+        two.restart("web")
+        assert not pings(two, "db", two["web"].ip)
+        two.stop("web", timeout=0)
+        two.start("web")
+        assert not pings(two, "db", two["web"].ip)
+    assert pings(two, "db", "web")
+    two.restart("web")
+    assert pings(two, "db", "web")
+
+
+def test_not_one_packet_passes_while_a_broken_service_starts(environ: None, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        """
+services:
+  first:
+    image: busybox:test
+    command: sh -c 'ping -c 3 -i 0.05 -W 1 second && echo reached || echo blocked; sleep 60'
+    stop_signal: SIGKILL
+    depends_on: [second]
+  second: {image: "busybox:test", command: sleep 60, stop_signal: SIGKILL}
+"""
+    )
+    with Stack(directory=tmp_path) as stack:
+        stack["first"].wait_log("reached")
+        with stack.faults.partition("first", "second"):
+            stack.restart("first")
+            stack["first"].wait_log("blocked")
+            assert len(stack["first"].logs(grep="bytes from")) == 3
+
+
+def test_a_partition_follows_the_other_side_to_its_new_address(two: Stack) -> None:
+    with two.faults.partition("db", "web"):
+        before = two["web"].observed().id
+        up(two.engine, two.desired, replace(two._options(services=("web",)), force_recreate=True), two.recorder)
+        two.wait("web")
+        assert two["web"].observed().id != before
+        assert not pings(two, "db", two["web"].ip)
+        two.scale(web=2)
+        try:
+            assert [pings(two, "db", one.ip) for one in two["web"].replicas] == [False, False]
+        finally:
+            two.scale(web=1)
+    assert pings(two, "db", two["web"].ip)
+
+
+def test_a_fault_is_put_back_after_a_restart_by_somebody_else(two: Stack) -> None:
+    somebody = Stack(directory=two.directory, project_name=two.name)  # as another worker has it: with its own engine
+    with two.faults.disconnect("web"):
+        somebody.restart("web")
+        eventually(lambda: not pings(two, "db", two["web"].ip))
+    somebody.close()
+    assert pings(two, "db", two["web"].ip)
+    assert not [one for one in threading.enumerate() if one.name == "faults"]
+
+
+def test_loss_is_the_same_after_it_was_put_back_often(two: Stack) -> None:
+    with two.faults.loss("web", 50):
+        for _each in range(3):
+            two.restart("db")  # every start puts all faults back
+        sent = two["db"].exec(f"ping -c 60 -i 0.01 -W 1 {two['web'].ip}").stdout
+    assert 3 < int(sent.split(" packets received")[0].split()[-1]) < 35, sent
+
+
+def test_the_host_s_network_is_never_broken(environ: None, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services: {web: {image: 'busybox:test', command: sleep 60, network_mode: host, stop_signal: SIGKILL}}"
+    )
+    with Stack(directory=tmp_path) as stack:
+        with pytest.raises(EngineError, match="cannot disconnect web: it has the host's network"):
+            stack.faults.disconnect("web")
+        assert stack.faults.active == []
 
 
 def test_a_crash_and_a_pause_are_healed_together(two: Stack) -> None:
