@@ -7,7 +7,7 @@ import threading
 import time
 
 from runtime.build.cache import Cache, key_of, now
-from runtime.build.context import Digests
+from runtime.build.context import Digests, read_ignore
 from runtime.build.errors import BuildCancelled, BuildFault, placed
 from runtime.build.files_of import find_context, read_dockerfile
 from runtime.build.finishing import write_image
@@ -146,7 +146,9 @@ class Builder:
         if "check" in dict(self.file.directives):
             from runtime.build.checking import check_words, lint
 
-            if "error=true" in check_words(self.file) and (found := lint(self.file)):
+            ignore = read_ignore(self.directory, self.dockerfile) if self.directory else None
+            strict = "error=true" in check_words(self.file)
+            if strict and (found := lint(self.file, self.request.args, ignore, self.roots)):
                 raise BuildFault(f"cannot build: {found[0]}", "the file asks for this with check=error=true")
 
     def _open_caches(self) -> None:

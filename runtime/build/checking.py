@@ -10,11 +10,13 @@ from runtime.build.errors import BuildFault
 from runtime.build.files_of import NAMES
 from runtime.build.instructions import parse
 from runtime.build.platform import platform_args
+from runtime.build.settings import env_of
 from runtime.build.stages import plan_stages
 from runtime.build.state import PROXIES
 from runtime.build.words import Expander, WordError
 from runtime.errors import RuntimeFault
 from runtime.images.reference import parse as parse_reference
+from runtime.images.store import resolve
 from runtime.record import EMPTY
 
 TYPE_CHECKING = False
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from runtime.build.instructions import Dockerfile, Instruction, Stage
     from runtime.build.patterns import Ignore
     from runtime.build.request import BuildRequest
+    from runtime.paths import Roots
 
     Row = tuple[int, str, str]  # line, name of the rule, sentence
 
@@ -33,16 +36,21 @@ _PUBLIC = ("public", "file")
 _EXPANDED = ("ADD", "COPY", "ENV", "EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
 
 
-def check(request: BuildRequest) -> list[str]:
-    """Sentences, each with file and line. Raises BuildFault for a file that cannot be built at all."""
+def check(request: BuildRequest, roots: Roots | None = None) -> list[str]:
+    """Sentences, each with file and line. Raises BuildFault for a file that cannot be built at all.
+
+    ``roots``: whose store knows the variables of base images.
+    """
     data, name, path = _read(request)
     file = parse(data, name)
     plan_stages(file, request.args, request.contexts, request.target, request.platform)
     is_here = os.path.isdir(request.context)
-    return lint(file, request.args, read_ignore(request.context, path) if is_here else None)
+    return lint(file, request.args, read_ignore(request.context, path) if is_here else None, roots)
 
 
-def lint(file: Dockerfile, args: Mapping[str, str] = EMPTY, ignore: Ignore | None = None) -> list[str]:
+def lint(
+    file: Dockerfile, args: Mapping[str, str] = EMPTY, ignore: Ignore | None = None, roots: Roots | None = None
+) -> list[str]:
     """What is doubtful in a file that was read, without the rules that ``# check=skip=NAME,NAME`` (or all) names.
 
     Each sentence ends with the name that BuildKit gives the rule. ``args``: of the build. ``ignore``: of its context.
@@ -51,7 +59,7 @@ def lint(file: Dockerfile, args: Mapping[str, str] = EMPTY, ignore: Ignore | Non
     found = [
         f"{file.name}: {text}" for text in file.warnings if not text.endswith(_EMPTY) or _EMPTY_RULE not in skipped
     ]
-    steps = _Steps(file, args, ignore)
+    steps = _Steps(file, args, ignore, roots)
     rows = [*_stages(file), *(row for stage in file.stages for row in steps.check(stage))]
     rows += experimental.descriptions(file)
     wanted = _named(file, "experimental")
@@ -161,7 +169,8 @@ def _read(request: BuildRequest) -> tuple[bytes, str, str]:
 class _Steps:
     """The steps of all stages, one after the other. ``args``: of the build; ``ignore``: of its context, or None."""
 
-    def __init__(self, file: Dockerfile, args: Mapping[str, str], ignore: Ignore | None) -> None:
+    def __init__(self, file: Dockerfile, args: Mapping[str, str], ignore: Ignore | None, roots: Roots | None) -> None:
+        self._roots = roots
         self._escape = file.escape
         self._args = args
         self._globals = _defaults(file)
@@ -171,7 +180,7 @@ class _Steps:
 
     def check(self, stage: Stage) -> list[Row]:
         found: list[Row] = []
-        environment = dict(self._environments.get(stage.base.lower(), {}))
+        environment = self._environment(stage.base)
         self._known = {**dict.fromkeys([*platform_args("", ""), *PROXIES, "PATH", "HOME"], "x"), **environment}
         counts = {"CMD": 0, "ENTRYPOINT": 0, "HEALTHCHECK": 0}
         has_shell = placed = False
@@ -198,6 +207,19 @@ class _Steps:
         if stage.name:
             self._environments[stage.name] = environment
         return found
+
+    def _environment(self, base: str) -> dict[str, str]:
+        """The variables that a stage begins with: of an earlier stage, or of an image that the store has."""
+        try:
+            name = Expander({**self._globals, **self._args}, self._escape).word(base)
+        except WordError:
+            return {}
+        if name.lower() in self._environments or self._roots is None:
+            return dict(self._environments.get(name.lower(), {}))
+        try:
+            return env_of(dict(resolve(self._roots, name).config))
+        except RuntimeFault:
+            return {}
 
     def _values(self, step: Instruction) -> dict[str, str]:
         values = {}

@@ -148,7 +148,7 @@ def _check(session: Session, desired: Desired, names: list[str], settings: Build
     code = 0
     for name in names:
         request = request_of(desired, desired.service(name), settings, session.environ)
-        for line in check(request):
+        for line in check(request, session.roots):
             session.write(f"{name}: {line}\n")
             code = 1
     return code

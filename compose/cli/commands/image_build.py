@@ -68,7 +68,7 @@ def _run(session: Session, options: Options, given: str) -> int:
     if options.check:
         from runtime.build.checking import check
 
-        found = check(request)
+        found = check(request, session.roots)
         session.write("".join(f"{line}\n" for line in found))
         return 1 if found else 0
     name = options.tag[0] if options.tag else "image"

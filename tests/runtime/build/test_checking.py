@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,11 @@ from runtime.build import settings
 from runtime.build.checking import lint
 from runtime.build.instructions import parse
 from runtime.build.patterns import Ignore
+from runtime.errors import RuntimeFault
+from runtime.images import store
+from runtime.paths import Roots
+from tests.runtime.build.build_support import Workshop
+from tests.runtime.images.conftest import make_tar, member
 
 CASES = {
     "StageNameCasing": "FROM a AS Made\n",
@@ -116,3 +122,27 @@ def test_exposed_mappings() -> None:
         "80/tcp",
         "9/tcp",
     ]
+
+
+@pytest.mark.root
+def test_variables_of_images_that_are_here(tmp_path: Path) -> None:
+    roots = Roots(str(tmp_path / "state"), str(tmp_path / "run"))
+    (tmp_path / "x.tar").write_bytes(make_tar(member("a")))
+    store.import_rootfs(roots, str(tmp_path / "x.tar"), "base:1", ["ENV JAVA_HOME=/java PORT=80:80"])
+    text = b"ARG V=1\nFROM base:$V AS a\nCOPY x $JAVA_HOME\nFROM a\nEXPOSE $PORT\nCOPY $nothing /\n"
+    told = [re.findall(r":(\d+): .*\((\w+)\)$", line) for line in lint(parse(text), roots=roots)]
+    assert told == [[("5", "ExposeInvalidFormat")], [("6", "UndefinedVar")]]
+
+
+@pytest.mark.root
+def test_a_build_obeys_the_rules_that_its_file_asks_for(tmp_path: Path) -> None:
+    workshop = Workshop(tmp_path)
+    context = tmp_path / "strict"
+    context.mkdir()
+    (context / "a").write_text("a")
+    (context / ".dockerignore").write_text("a\n!a\nb\n")
+    (context / "Dockerfile").write_text("# check=experimental=all;error=true\nFROM base:1\nCOPY a /\n")
+    workshop.build(context)
+    (context / "Dockerfile").write_text("# check=experimental=all;error=true\nFROM base:1\nCOPY b /\n")
+    with pytest.raises(RuntimeFault, match="CopyIgnoredFile"):
+        workshop.build(context)
