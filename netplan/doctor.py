@@ -52,7 +52,7 @@ def _nf_tables() -> Check:
         "modprobe -a nf_tables nft_chain_nat nft_masq nft_fib_ipv4; without them only network_mode: host and none work"
     )
     if problem := _table_fails(V4):
-        return "nf_tables", False, problem, advice
+        return "nf_tables", False, problem, advice if os.geteuid() == 0 else "run as root"
     if host.has_ipv6() and (problem := _table_fails(V6)):
         return "nf_tables", True, f"networks with IPv6 cannot be made: {problem}", "modprobe nft_fib_ipv6"
     return "nf_tables", True, "tables, maps, translation and masquerade work", ""

@@ -31,6 +31,11 @@ def _answer(name: str, good: bool, detail: str, advice: str) -> Check:
     return name, good, detail, "" if good else advice
 
 
+def _as_root(advice: str) -> str:
+    """What to do about a thing that root would find well, as far as a plain user can tell."""
+    return "run as root" if os.geteuid() != 0 else advice
+
+
 def _in_child(work: Callable[[], None]) -> int:
     """The errno with which ``work`` fails in a child process, 0 when it succeeds."""
     pid = os.fork()
@@ -77,7 +82,7 @@ def _mount_api() -> Check:
 
     number = _in_child(work)
     detail = "fsopen, fsmount, mount_setattr" if number == 0 else _words(number)
-    return _answer("mount API", number == 0, detail, "use Linux 5.12 or later")
+    return _answer("mount API", number == 0, detail, _as_root("use Linux 5.12 or later"))
 
 
 def _overlay() -> Check:
@@ -86,7 +91,7 @@ def _overlay() -> Check:
     if not known:
         number = _in_child(lambda: os.close(m.fsopen(b"overlay")))  # this loads the module
         known = number == 0
-    return _answer("overlayfs", known, "available" if known else "not in this kernel", "modprobe overlay")
+    return _answer("overlayfs", known, "available" if known else "not in this kernel", _as_root("modprobe overlay"))
 
 
 def _cgroups() -> Check:
@@ -103,7 +108,8 @@ def _cgroups() -> Check:
         detail += f", without {' '.join(missing)}"
     if not writable:
         detail += ", read-only"
-    return _answer("cgroups", good, detail, "mount cgroup2 read-write on /sys/fs/cgroup; limits need its controllers")
+    advice = "mount cgroup2 read-write on /sys/fs/cgroup; limits need its controllers"
+    return _answer("cgroups", good, detail, advice if missing else _as_root(advice))
 
 
 def _v2_controllers() -> str:

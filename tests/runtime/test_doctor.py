@@ -24,8 +24,8 @@ def test_what_a_plain_user_lacks():
     if pid == 0:
         os.setgid(65534)
         os.setuid(65534)
-        lacking = [name for name, good, _detail, _advice in doctor.checks() if not good]
-        os.write(writer, " ".join(lacking).encode())
+        lacking = [f"{name}: {advice}" for name, good, _detail, advice in doctor.checks() if not good]
+        os.write(writer, "\n".join(lacking).encode())
         os._exit(0)
     os.waitpid(pid, 0)
     lacking = os.read(reader, 4096).decode()
@@ -33,4 +33,5 @@ def test_what_a_plain_user_lacks():
         os.close(fd)
     assert "namespaces" in lacking
     assert "capabilities" in lacking
-    assert "cgroups" in lacking
+    assert "cgroups: run as root" in lacking
+    assert "mount API: run as root\n" in lacking
