@@ -140,10 +140,15 @@ def select(
     return in_file_order(chosen, desired)
 
 
+def known_services(observed: Observed | None, desired: Desired | None) -> list[str]:
+    """Services of the file, of profiles that are not active, too, and of containers."""
+    known = [service.name for service in desired.services] + list(desired.disabled) if desired else []
+    return known + ([container.service for container in observed.containers] if observed else [])
+
+
 def check_services(observed: Observed | None, desired: Desired | None, services: Sequence[str]) -> None:
     """Refuse names of services that do not exist, with the nearest name as hint."""
-    known = [service.name for service in desired.services] + list(desired.disabled) if desired else []
-    known += [container.service for container in observed.containers] if observed else []
+    known = known_services(observed, desired)
     for name in services:
         if name not in known:
             raise UsageError(f"no such service: {name}", hint=_nearest(name, sorted(set(known))))

@@ -151,6 +151,8 @@ def _of_value(line: Line, name: str, environ: Mapping[str, str]) -> Candidates:
         return [(f"{one}{tail}", "") for one in service_names(line.globals(), environ)]
     if key == "profile":
         return [(one, "") for one in _desired(line.globals(), environ, "profiles")]
+    if key == "index":
+        return [(one, "") for one in container_numbers(line, environ)]
     if key == "project_name":
         return [(one, "") for one in project_names(environ)]
     if key == "format":
@@ -172,7 +174,9 @@ def _arguments(line: Line, environ: Mapping[str, str]) -> Candidates:
     if line.command == "cp":
         return [*((f"{one}:", "") for one in service_names(line.globals(), environ)), (FILES, "")]
     if name in ("service", "services"):
-        return [(one, "") for one in service_names(line.globals(), environ) if one not in line.arguments]
+        parts = ("services", "disabled", *(("networks", "volumes") if line.command == "why" else ()))
+        found = dict.fromkeys(name for part in parts for name in _desired(line.globals(), environ, part))
+        return [(one, "") for one in found if one not in line.arguments]
     return _other_argument(line.command, name)
 
 
@@ -202,17 +206,43 @@ def _desired(shared: Globals, environ: Mapping[str, str], part: str) -> list[str
         desired = Session(shared, environ).desired()
     except (ComposeError, OSError):
         return []
-    return [getattr(one, "name", one) for one in getattr(desired, part)]
+    name = "key" if part in ("networks", "volumes") else "name"
+    return [getattr(one, name, one) for one in getattr(desired, part)]
+
+
+def container_numbers(line: Line, environ: Mapping[str, str]) -> list[str]:
+    """The numbers of the containers of this project; of one service's, when its name stands before."""
+    from compose import labels
+    from compose.cli.session import Session
+    from compose.errors import ComposeError
+    from runtime.listing import names_and_labels
+    from runtime.paths import roots_from_env
+
+    try:
+        project = Session(line.globals(), environ).desired().project
+        rows = [row for _name, row in names_and_labels(roots_from_env(dict(environ)))]
+    except (ComposeError, OSError):
+        return []
+    service = line.arguments[0].partition(":")[0] if line.arguments else ""
+    numbers = {
+        int(row[labels.NUMBER])
+        for row in rows
+        if row.get(labels.PROJECT) == project
+        and row.get(labels.ONEOFF) != "True"
+        and service in ("", row.get(labels.SERVICE))
+        and row.get(labels.NUMBER, "").isdecimal()
+    }
+    return [str(number) for number in sorted(numbers)]
 
 
 def project_names(environ: Mapping[str, str]) -> list[str]:
     """Projects that have containers."""
     from compose import labels
-    from runtime.container import list_containers
+    from runtime.listing import names_and_labels
     from runtime.paths import roots_from_env
 
     try:
-        found = {one.labels.get(labels.PROJECT, "") for one in list_containers(roots_from_env(dict(environ)))}
+        found = {row.get(labels.PROJECT, "") for _name, row in names_and_labels(roots_from_env(dict(environ)))}
     except OSError:
         return []
     return sorted(found - {""})

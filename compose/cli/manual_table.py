@@ -251,7 +251,7 @@ PAGES: dict[str, Page] = {'': ('Run Compose applications without Docker: no daem
              (('--index',), 'N', 'Which replica; 0 is the first.'),
              (('-m', '--message'), 'TEXT', 'What it is.'),
              (('-p', '--pause', '--no-pause'), '', 'Pause the container meanwhile.'))),
- 'why': ('Say why services run, wait, were recreated, or failed.',
+ 'why': ('Say why services run, wait, were recreated, or failed; also of networks and volumes.',
          '',
          (('[SERVICE...]', 'Services; all when none is named.'),),
          ((('--format',), 'FORMAT', 'text or json.'),)),

@@ -51,6 +51,17 @@ def test_why_says_what_happened(project: MakeProject) -> None:
     assert created.endswith("ago: config changed: environment.DEBUG: changed")
 
 
+def test_why_of_networks_and_volumes(project: MakeProject) -> None:
+    app = project(APP.replace("  job:", "    volumes: ['data:/d']\n  job:") + "volumes: {data: {labels: {a: b}}}\n")
+    assert "volume data is not there" in app.run("why", "data").stdout
+    app.up("--no-deps", "web")
+    text = app.run("why", "default", "data").stdout
+    assert "network default is there" in text and "volume data is there" in text
+    assert text.count("used by web-1") == 2 and text.count("ago: not found") == 2
+    app.edit("{a: b}", "{a: c}")
+    assert "up --yes makes it anew" in app.run("why", "data").stdout
+
+
 def test_why_of_what_is_not_there(project: MakeProject) -> None:
     app = project(APP)
     assert "db has no container: nobody has made one yet" in app.run("why", "db").stdout

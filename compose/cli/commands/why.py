@@ -1,4 +1,4 @@
-"""``why``: in words, why a service runs, waits, was recreated, or failed. Reads only."""
+"""``why``: in words, why a service runs, waits, was recreated, or failed, a network or volume is there. Reads only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 from compose import journal
 from compose.api.lifecycle import plan_for
-from compose.api.read import check_services
+from compose.api.read import check_services, known_services
 from compose.api.up import UpOptions
 from compose.api.why import Answer, Case, explain
 from compose.cli.render.words import BOLD, DIM, Style
@@ -35,7 +35,6 @@ def run(session: Session, options: Options) -> int:
         raise UsageError(f"cannot answer as {options.format}", hint="formats: text, json")
     project, desired = session.project()
     observed = session.observe(project, desired)
-    check_services(observed, desired, options.services)
     case = Case(
         desired=desired,
         observed=observed,
@@ -45,8 +44,7 @@ def run(session: Session, options: Options) -> int:
         now=time.time(),
         busy=is_locked(session.lock(project)),
     )
-    named = list(options.services) or _all(desired, [one.service for one in observed.containers if not one.oneoff])
-    answers = [answer for service in named for answer in explain(case, service)]
+    answers = _answers(case, options.services)
     if options.format == "json":
         import json
 
@@ -54,6 +52,25 @@ def run(session: Session, options: Options) -> int:
     else:
         session.write("".join(_text(answer, Style(session.colours(1))) for answer in answers))
     return 0
+
+
+def _answers(case: Case, names: tuple[str, ...]) -> list[Answer]:
+    """Of all services, or of those, and of networks and volumes with these names. Raises UsageError."""
+    from compose.api.why_resources import explain_resources
+
+    desired, observed = case.desired, case.observed
+    if not names:
+        there = [one.service for one in observed.containers if not one.oneoff]
+        return [answer for service in _all(desired, there) for answer in explain(case, service)]
+    answers = []
+    for name in names:
+        resources = explain_resources(case, name)
+        if resources and name not in known_services(observed, desired):
+            answers += resources
+            continue
+        check_services(observed, desired, (name,))
+        answers += [*explain(case, name), *resources]
+    return answers
 
 
 def _all(desired: Desired | None, there: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ def why(
     services: Services = [],
     format: Annotated[str, opt("--format", metavar="FORMAT", help="text or json.")] = "text",
 ) -> None:
-    """Say why services run, wait, were recreated, or failed."""
+    """Say why services run, wait, were recreated, or failed; also of networks and volumes."""
 
 
 def completion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from compose import labels
 from compose.cli import complete
 from compose.cli.main import run
 from tests.support.cli import PYCOMPOSE
@@ -70,7 +72,7 @@ def offered(environ: dict[str, str], line: str, shell: str = "bash") -> list[str
         ("up -d -- ", ["web", "db", "tools"]),
         ("completion ", ["bash", "zsh", "fish"]),
         ("help env", ["environment"]),
-        ("why ", ["web", "db", "tools"]),
+        ("why ", ["web", "db", "tools", "default"]),
         ("nope ", []),
         ("-p ", []),
     ],
@@ -100,6 +102,38 @@ def test_another_file_is_asked_when_it_is_named(environ: dict[str, str], tmp_pat
     (tmp_path / "other.yaml").write_text('services: {cache: {image: "x:1"}}')
     assert offered(environ, "-f other.yaml logs ") == ["cache"]
     assert offered(environ, "logs --file other.yaml ") == ["cache"]
+
+
+def _containers(tmp_path: Path, *rows: tuple[str, str, int]) -> None:
+    """Bundles with labels and nothing else, as (project, service, number)."""
+    for count, (project, service, number) in enumerate(rows):
+        directory = tmp_path / "s" / "containers" / f"{count:064x}"
+        directory.mkdir(parents=True)
+        told = {labels.PROJECT: project, labels.SERVICE: service, labels.NUMBER: str(number), labels.ONEOFF: "False"}
+        (directory / "labels.json").write_text(json.dumps({"name": f"{project}-{service}-{number}", "labels": told}))
+
+
+def test_what_there_is(environ: dict[str, str], tmp_path: Path) -> None:
+    here = tmp_path.name
+    environ = {**environ, "COMPOSE_PROJECT_NAME": "here"}
+    _containers(tmp_path, ("here", "web", 1), ("here", "web", 12), ("here", "db", 2), ("other", "web", 7))
+    (tmp_path / "s" / "containers" / ".half").mkdir()
+    (tmp_path / "s" / "containers" / ("f" * 64)).mkdir()  # one that is just being made
+    assert offered(environ, "-p ") == ["here", "other"]
+    assert offered(environ, "exec --index ") == ["1", "2", "12"]
+    assert offered(environ, "logs web --index ") == ["1", "12"]
+    assert offered(environ, "port web 80 --index ") == ["1", "12"]
+    assert offered({**environ, "COMPOSE_PROJECT_NAME": here.lower()}, "exec --index ") == []
+
+
+@pytest.mark.parametrize("line", [["-p", ""], ["exec", "--index", ""]])
+def test_projects_and_numbers_are_read_from_labels_only(line: list[str], environ: dict[str, str]) -> None:
+    subprocess.run([PYCOMPOSE, "__complete", "bash", *line], env=environ, capture_output=True, check=True)  # the memo
+    code = "import os, sys; from compose.cli import complete; complete.answer(sys.argv[1:], os.environ)"
+    command = [sys.executable, "-c", f"{code}; print(*sys.modules, file=sys.stderr)", "bash", *line]
+    loaded = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stderr.split()
+    assert "runtime.listing" in loaded
+    assert not {"runtime.container", "runtime.state", "json", "yaml", "typer"} & set(loaded)
 
 
 def test_it_is_quick(environ: dict[str, str]) -> None:
