@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64 * 1024
 GRACE = 5.0  # seconds for a killed process to be reported
-SIGKILL = 9
+KILL: dict[str, object] = {"op": "signal-exec", "signal": 9}
 
 
 @record
@@ -43,8 +43,12 @@ def collect(
     stdin: bytes = b"",
     timeout: float | None = None,
     privileged: bool = False,
+    cancel: int = -1,
 ) -> Captured:
-    """Run it to its end, or for ``timeout`` seconds. Raises StartFailed (126, 127), Conflict (not running)."""
+    """Run it to its end, or for ``timeout`` seconds. Raises StartFailed (126, 127), Conflict (not running).
+
+    ``cancel``: a descriptor; the process is killed once it is readable. So it is when the caller is interrupted.
+    """
     began = time.monotonic()
     channel = connect(roots, ident)
     streams = _Streams(stdin)
@@ -53,7 +57,11 @@ def collect(
         channel.send(message, streams.ends)
         streams.close_ends()
         raise_for(_receive(channel))
-        code, late = streams.relay(channel, None if timeout is None else began + timeout)
+        try:
+            code, late = streams.relay(channel, None if timeout is None else began + timeout, cancel)
+        except KeyboardInterrupt:
+            channel.send(KILL)
+            raise
     finally:
         streams.close()
         channel.close()
@@ -98,20 +106,25 @@ class _Streams:
         for fd in tuple(self._open):
             self._end(fd)
 
-    def relay(self, channel: Channel, end: float | None) -> tuple[int, bool]:
+    def relay(self, channel: Channel, end: float | None, cancel: int) -> tuple[int, bool]:
         """The exit code, and whether time was over. Output that outlives the process is not waited for."""
         self._poll.register(channel.fileno(), select.POLLIN)
+        if cancel >= 0:
+            self._poll.register(cancel, select.POLLIN)
         late = False
         while True:
             left = None if end is None else max(0.0, end - time.monotonic())
             ready = self._poll.poll(None if left is None else left * 1000)
-            if not ready:
-                if late:
+            cancelled = any(fd == cancel for fd, _events in ready)
+            if cancelled:
+                self._poll.unregister(cancel)
+            if cancelled or not ready:
+                if late and not ready:
                     raise RuntimeFault("cannot end the process: it does not die", "look for it with pycompose top")
                 late, end = True, time.monotonic() + GRACE
-                channel.send({"op": "signal-exec", "signal": SIGKILL})
+                channel.send(KILL)
             for fd, _events in ready:
-                if fd != channel.fileno():
+                if fd not in (channel.fileno(), cancel):
                     self._move(fd)
             if any(fd == channel.fileno() for fd, _events in ready):
                 code = int(str(_receive(channel)["exit"]))

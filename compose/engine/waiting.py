@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import time
 
-from compose.errors import DependencyFailed
+from compose.errors import DependencyFailed, Interrupted
 from runtime import container as containers
 from runtime.errors import Conflict
 from runtime.linux.identity import boot_id
@@ -41,13 +41,16 @@ def verdict(condition: str, state: State, *, has_check: bool) -> bool | None:
 
 
 class Watch:
-    """Subscriptions to a set of containers."""
+    """Subscriptions to a set of containers. ``cancel``: a descriptor; readable, it ends the waiting."""
 
-    def __init__(self, roots: Roots, idents: tuple[str, ...]) -> None:
+    def __init__(self, roots: Roots, idents: tuple[str, ...], cancel: int = -1) -> None:
         self.roots = roots
+        self.cancel = cancel
         self.channels: dict[int, tuple[str, Channel]] = {}
         self.states: dict[str, State] = {}
         self.poll = select.poll()
+        if cancel >= 0:
+            self.poll.register(cancel, select.POLLIN)
         for ident in idents:
             self._subscribe(ident)
 
@@ -68,6 +71,8 @@ class Watch:
             return False
         ready = self.poll.poll(None if timeout is None else max(0.0, timeout) * 1000)
         for fd, _events in ready:
+            if fd == self.cancel:
+                raise Interrupted("cannot wait: interrupted")
             self._read(fd)
         return bool(ready)
 
@@ -92,8 +97,11 @@ class Watch:
             self._close(fd)
 
 
-def wait_until(roots: Roots, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:
-    """Block until all meet the condition. Raises DependencyFailed when one cannot, or after ``timeout`` seconds."""
+def wait_until(
+    roots: Roots, idents: tuple[str, ...], condition: str, timeout: float | None = None, cancel: int = -1
+) -> None:
+    """Block until all meet the condition. Raises DependencyFailed when one cannot, or after ``timeout`` seconds, and
+    Interrupted once the descriptor ``cancel`` is readable."""
     checks = {ident: containers.read_spec(roots, ident).health is not None for ident in idents}
     for ident in idents:
         if condition == "healthy" and not checks[ident]:
@@ -102,7 +110,7 @@ def wait_until(roots: Roots, idents: tuple[str, ...], condition: str, timeout: f
                 f"cannot wait for container {name} to be healthy: it has no healthcheck",
                 hint="give the service a healthcheck, or use condition: service_started",
             )
-    watch = Watch(roots, idents)
+    watch = Watch(roots, idents, cancel)
     end = None if timeout is None else time.monotonic() + timeout
     settled = 0.0
     try:

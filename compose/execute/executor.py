@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from compose.plan.plan import Plan, Step
 
 DEFAULT_WORKERS = 8
+watchers: dict[int, Callable[[Executor], None]] = {}  # by thread: who is told of the executors that run there
 LONG = (PullImage, PushImage)  # may be left at any moment: what they have not finished is nobody's
 # what a container is that was waited for, as docker compose says it
 WAITED = {
@@ -101,6 +102,9 @@ class Executor:
         """
         context = Context(self._engine, plan.project, plan.desired, self._new_ident)
         self._run = _Run(plan, context, self._reporter, self._workers, self._crash)
+        watcher = watchers.get(threading.get_ident())
+        if watcher is not None:
+            watcher(self)
         if self._cancelled:
             self._run.cancel()
         handles = (

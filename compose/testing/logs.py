@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from compose.api.follow import Line, ProjectFollower, merged
 from compose.errors import DependencyFailed, UsageError
 from compose.testing.results import LogLine
+from compose.testing.scope import cancel_fd, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +52,9 @@ def wait_log(
     containers = stack.containers((service,))
     with ProjectFollower(stack.roots, stack.name, (service,), containers, since_ns=moment(stack, since)) as follower:
         while (left := give_up - time.monotonic()) > 0:
-            for event in follower.wait(left):
+            events = follower.wait(left, also=cancel_fd())
+            check()
+            for event in events:
                 if isinstance(event, Line):
                     line = _line(event)
                     last = [*last[-29:], line]

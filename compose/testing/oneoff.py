@@ -10,6 +10,7 @@ from compose.api.lifecycle import remove_containers
 from compose.api.run import RunOptions, run_oneoff
 from compose.errors import DependencyFailed
 from compose.testing.results import ExecResult
+from compose.testing.scope import shielded, wait_until
 from runtime.linux.identity import boot_id
 from runtime.logs import read_log
 from runtime.paths import Bundle
@@ -45,13 +46,14 @@ def run(
     began = time.monotonic()
     try:
         stack.engine.start_container(made.ident)
-        stack.engine.wait_until((made.ident,), "stopped", timeout)
+        wait_until(stack, (made.ident,), "stopped", timeout)
         result = _result(stack, made.ident, words, time.monotonic() - began)
     except DependencyFailed as error:
         said = _result(stack, made.ident, words, 0.0)
         raise DependencyFailed(f"{error.message}; it said:\n{said.stdout}{said.stderr}", hint=error.hint) from error
     finally:
-        remove_containers(stack.engine, stack.name, (made.ident,), stack.recorder, volumes=True)
+        with shielded():
+            remove_containers(stack.engine, stack.name, (made.ident,), stack.recorder, volumes=True)
     return result.check() if check else result
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from typing import Any
 
+    from compose.testing.aio import AsyncStack
     from compose.testing.faults import Faults
     from compose.testing.registry import Registry
     from compose.testing.service import Service
@@ -124,6 +125,18 @@ def stack(request: pytest.FixtureRequest) -> Stack:
     if found.resettable != "none" and (asked or entry.turns is None):
         entry.timed("reset", lambda: found.reset(min(level, found.resettable, key=("none", "volumes", "full").index)))
     return found
+
+
+@pytest.fixture
+def aio_stack(stack: Stack) -> AsyncStack:
+    """``stack`` for tests that are coroutines, whichever plugin runs them on asyncio."""
+    return stack.aio
+
+
+@pytest.fixture
+def aio_compose(compose: Stack) -> AsyncStack:
+    """``compose`` for tests that are coroutines."""
+    return compose.aio
 
 
 @pytest.fixture

@@ -268,8 +268,10 @@ class Service(Replica):
         return wait_log(self.stack, self.service, pattern, timeout=timeout, since=since, count=count)
 
     def _wait(self, condition: str, timeout: float | None) -> None:
+        from compose.testing.scope import wait_until
+
         idents = tuple(one.id for one in self.stack.containers((self.service,)))
-        self.stack.engine.wait_until(idents, condition, self.stack.timeout if timeout is None else timeout)
+        wait_until(self.stack, idents, condition, self.stack.timeout if timeout is None else timeout)
 
 
 def _reachable(address: str) -> str:
@@ -280,9 +282,11 @@ def _reachable(address: str) -> str:
 def _execute(
     stack: Stack, ident: str, process: Any, words: tuple[str, ...], stdin: bytes, timeout: float | None
 ) -> ExecResult:
+    from compose.testing import scope
     from runtime.collect import collect
 
-    found = collect(stack.roots, ident, process, stdin=stdin, timeout=timeout)
+    found = collect(stack.roots, ident, process, stdin=stdin, timeout=timeout, cancel=scope.cancel_fd())
+    scope.check()
     out, err = found.stdout.decode("utf-8", "replace"), found.stderr.decode("utf-8", "replace")
     if found.timed_out:
         raise EngineError(f"cannot wait longer for {' '.join(words)}: {timeout} s; it said:\n{out}{err}")

@@ -21,6 +21,7 @@ from compose.testing.guard import Guard
 from compose.testing.lease import Lease, sweep
 from compose.testing.recorder import Recorder
 from compose.testing.removal import remove_project, stack_dir
+from compose.testing.scope import shielded, wait_until
 from compose.testing.wanted import isolated
 from runtime.paths import project_run_dir, roots_from_env
 
@@ -122,9 +123,10 @@ class Stack:
         if self._faults is not None:
             self._faults.heal()
         self.close()
-        remove_project(
-            self.roots, self.name, self.environ, desired=self._desired, reporter=self.recorder, timeout=timeout
-        )
+        with shielded():
+            remove_project(
+                self.roots, self.name, self.environ, desired=self._desired, reporter=self.recorder, timeout=timeout
+            )
         if self._lease is not None:
             self._lease.end()
             self._lease = None
@@ -269,7 +271,7 @@ class Stack:
     def wait(self, *services: str, timeout: float | None = None) -> None:
         """Until the services are running or healthy; one that has exited with 0 counts as done."""
         idents = tuple(one.id for one in self.containers(services))
-        self.engine.wait_until(idents, "running_or_healthy", self.timeout if timeout is None else timeout)
+        wait_until(self, idents, "running_or_healthy", self.timeout if timeout is None else timeout)
 
     def plan(self) -> Plan:
         """What :meth:`up` would do now."""
