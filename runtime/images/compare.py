@@ -11,7 +11,6 @@ import stat
 from runtime.errors import BadArchive
 from runtime.images.directories import keeps, show_path
 from runtime.images.expected import Expected, Node
-from runtime.images.hashing import Sha256
 from runtime.images.merged import Merged, is_opaque
 from runtime.images.tape import play
 from runtime.images.tar import Source, TarReader
@@ -32,14 +31,14 @@ def layer_problem(place: str, below: Sequence[str], diff_id: str, left_out: Sequ
     ``below``: directories of the layers under it, lowest first. ``left_out``: the warnings of its unpacking. Raises
     RuntimeFault when it has no tape and OSError for files that cannot be read.
     """
-    digest = Sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     expected = Expected(Merged(reversed(below)))
     try:
         root = expected.run(TarReader(Source(play(place), digest)))
     except BadArchive as error:
         return f"what was kept of its tar is damaged: {error.message.partition(': ')[2]}"
-    finally:
-        digest.close()
     found = next(iter(Comparison(f"{place}/diff", left_out).problems(root)), "")
     if not found and f"sha256:{digest.hexdigest()}" != diff_id:
         return "its files were changed in the store"

@@ -77,9 +77,12 @@ class Expected(Directories):
         return self.root
 
     def node(self, at: At) -> Node | None:
-        node: Node | None = self.root
+        node = self.root
         for name in at:
-            node = node.children.get(name) if node is not None and node.children is not None else None
+            child = node.children.get(name) if node.children is not None else None
+            if child is None:
+                return None
+            node = child
         return node
 
     def children(self, at: At) -> dict[bytes, Node]:
@@ -108,12 +111,13 @@ class Expected(Directories):
         return b""
 
     def _add(self, entry: Entry) -> None:
-        parts = split(entry.name)
-        if not parts:
-            _set(self.root, entry)
-            return
-        name = parts[-1]
-        parent = entry.name.rpartition(b"/")[0] if entry.name.endswith(name) else b"/".join(parts[:-1])
+        parent, _, name = entry.name.rpartition(b"/")
+        if name in (b"", b".", b".."):
+            parts = split(entry.name)
+            if not parts:
+                _set(self.root, entry)
+                return
+            parent, name = b"/".join(parts[:-1]), parts[-1]
         if name.startswith(b".wh."):
             if name == b".wh..wh..opq":
                 self._opaque.append(parent)
@@ -122,19 +126,17 @@ class Expected(Directories):
             return
         if entry.type == CHAR and entry.major == entry.minor == 0:
             return
-        at = (*self.parent(parent), name)
-        known = self.node(at)
+        where = self.parent(parent)
+        directory = self.children(where)
+        known = directory.get(name)
         if known is not None and known.children is not None and entry.type == DIRECTORY:
             _set(known, entry)
         elif entry.type == HARDLINK:
-            self._link(entry, at, known)
+            self._link(entry, (*where, name), known)
         else:
-            self._put(at, _made(entry), known)
-
-    def _put(self, at: At, node: Node, known: Node | None) -> None:
-        self.children(at[:-1])[at[-1]] = node
-        if known is not None:
-            self._parents.clear()
+            directory[name] = _made(entry)
+            if known is not None:
+                self._parents.clear()
 
     def _link(self, entry: Entry, at: At, known: Node | None) -> None:
         parts = split(entry.link)
@@ -149,7 +151,9 @@ class Expected(Directories):
                 raise BadArchive(f"cannot unpack {show_path((entry.name,))}: its link's target is missing")
             node = self.children(where)[target[-1]] = _of(found)
         node.names += 1
-        self._put(at, node, known)
+        self.children(at[:-1])[at[-1]] = node
+        if known is not None:
+            self._parents.clear()
 
     def _finish(self) -> None:
         opaque = {self.parent(path) for path in self._opaque}
