@@ -106,6 +106,7 @@ secrets:
     app.down("-v")
 
 
+@covers("build --print", "build --quiet")
 def test_services_as_contexts_inline_and_print(project: MakeProject) -> None:
     app = project(
         f"""
@@ -183,6 +184,7 @@ def _refused(app: Project, text: str) -> str:
     return app.run("build", code=1).stderr
 
 
+@covers("build --build-arg", "build --builder", "build --check", "build --no-cache", "build --with-dependencies")
 def test_flags_of_build(project: MakeProject) -> None:
     app = project(
         f"services:\n  web:\n    build: .\n    depends_on: [db]\n    {SLEEP}\n  db:\n    build: .\n    {SLEEP}\n"

@@ -19,6 +19,7 @@ from tests.runtime.images.conftest import make_tar, member
 from tests.runtime.images.registry.fake import Handler, Registry, registry
 from tests.support import world
 from tests.support.cli import PYCOMPOSE, Machine, execute, kill
+from tests.support.flags import covers
 
 KILLS = int(os.environ.get("PYCOMPOSE_TEST_KILLS", "6"))  # 100 for the whole truth
 
@@ -91,6 +92,9 @@ def test_policies(project: MakeProject, server: Registry, base: bytes) -> None:
     assert "gone fishing" in failed.stderr
 
 
+@covers(
+    "pull --ignore-buildable", "pull --ignore-pull-failures", "pull --include-deps", "pull --policy", "pull --quiet"
+)
 def test_pull_and_its_flags(project: MakeProject, server: Registry, base: bytes) -> None:
     image = app(server, base, "one")
     text = (
@@ -151,6 +155,7 @@ def test_build_before_pull_and_push(project: MakeProject, server: Registry, base
     assert machine.call("image", "pull", "-q", f"{server.host}/x/y:9").stdout == f"{server.host}/x/y:9\n"
 
 
+@covers("build --pull")
 def test_a_build_pulls_its_bases(project: MakeProject, server: Registry, base: bytes) -> None:
     """Missing ones, with what is told meanwhile; with ``pull`` moved ones; never those of services."""
     image = app(server, base, "one")

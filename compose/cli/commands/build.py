@@ -33,6 +33,7 @@ class Options:
     with_dependencies: bool = False
     compress: bool = False
     force_rm: bool = False
+    parallel: bool = False
     no_rm: bool = False
 
 

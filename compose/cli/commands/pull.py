@@ -22,6 +22,7 @@ class Options:
     policy: str = ""
     quiet: bool = False
     no_parallel: bool = False
+    parallel: bool = False
 
 
 def run(session: Session, options: Options) -> int:

@@ -33,6 +33,7 @@ def build(
     with_dependencies: Annotated[bool, opt("--with-dependencies", help="Also what the services depend on.")] = False,
     compress: Annotated[bool, hidden("--compress")] = False,
     force_rm: Annotated[bool, hidden("--force-rm")] = False,
+    parallel: Annotated[bool, hidden("--parallel")] = False,
     no_rm: Annotated[bool, hidden("--no-rm")] = False,
 ) -> None:
     """Build the images of services."""

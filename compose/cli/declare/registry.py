@@ -20,6 +20,7 @@ def pull(
     policy: Annotated[str, opt("--policy", metavar="POLICY", help="missing or always, over the file's.")] = "",
     quiet: WithoutLayers = False,
     no_parallel: Annotated[bool, hidden("--no-parallel")] = False,
+    parallel: Annotated[bool, hidden("--parallel")] = False,
 ) -> None:
     """Pull the images of services from their registries."""
 

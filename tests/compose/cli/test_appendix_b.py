@@ -20,10 +20,7 @@ LATER = {
     "DOCKER_DEFAULT_PLATFORM",
 }
 MINE = {name: text for name, text in appendix_b.COMMANDS.items() if name.split()[0] not in REFUSED}
-# their tests (tests/compose/spec, tests/e2e/test_build.py, ...) name no flags
-ELSEWHERE = ("config", "convert", "build", "pull", "push", "watch")
 EVERY = [(command, flag) for command, text in MINE.items() for flag in flags(text)]
-CARRIED_OUT = [(command, flag) for command, flag in EVERY if command not in ELSEWHERE]
 
 
 def ident(value: object) -> str:
@@ -38,7 +35,7 @@ def test_the_command_is_there(command: str) -> None:
 @pytest.mark.parametrize(("command", "flag"), EVERY, ids=ident)
 def test_the_flag_is_declared_as_docker_compose_has_it(command: str, flag: Flag) -> None:
     _module, _interspersed, options, _places, _defaults = COMMANDS[command]
-    if flag.hidden and flag.name in SHARED:  # build's --progress and --parallel: a global option after the command
+    if flag.hidden and flag.name == "--progress":  # of build: the global option after the command
         return
     for name in flag.names:
         assert name in options, f"{command} {name}"
@@ -54,7 +51,7 @@ def test_the_global_flag_is_declared(flag: Flag) -> None:
         assert (SHARED[name][1] != "flag") == flag.takes_value
 
 
-@pytest.mark.parametrize(("command", "flag"), CARRIED_OUT, ids=ident)
+@pytest.mark.parametrize(("command", "flag"), EVERY, ids=ident)
 def test_the_flag_is_carried_out_by_a_test(command: str, flag: Flag) -> None:
     name = f"{command} {flag.name}"
     assert name in COVERED or name in LATER, f"no test is marked @covers({name!r})"

@@ -9,6 +9,7 @@ import pytest
 
 from compose.cli.commands import config
 from compose.cli.main import run
+from tests.support.flags import covers
 
 FILE = """\
 name: shop
@@ -62,16 +63,19 @@ LISTS = {
 }
 
 
+@covers("config --services", "config --volumes", "config --networks", "config --images", "config --profiles")
 @pytest.mark.parametrize("flag", LISTS)
 def test_list(flag: str, here: Here) -> None:
     assert here.ask("config", flag).split() == LISTS[flag].split()
 
 
+@covers("config --models")
 def test_models(here: Here) -> None:
     (here.directory / "compose.yaml").write_text(FILE.replace("depends_on: [db]", "models: [m]"))
     assert here.ask("config", "--models") == "ai/x\n"
 
 
+@covers("config --hash")
 def test_hash(here: Here) -> None:
     lines = [line.split() for line in here.ask("config", "--hash", "*").splitlines()]
     assert [name for name, _ in lines] == ["web", "db"]
@@ -80,6 +84,7 @@ def test_hash(here: Here) -> None:
     assert "no such service: nope" in here.err
 
 
+@covers("config --environment")
 def test_environment(here: Here) -> None:
     (here.directory / ".env").write_text("TAG=from-file\nREQUIRED=loses\n")
     lines = here.ask("config", "--environment").splitlines()
@@ -87,6 +92,7 @@ def test_environment(here: Here) -> None:
     assert {"TAG=from-file", "REQUIRED=r", "COMPOSE_PROJECT_NAME=shop"} <= set(lines)
 
 
+@covers("config --variables")
 def test_variables(here: Here) -> None:
     del here.environ["REQUIRED"]
     rows = [line.split() for line in here.ask("config", "--variables").splitlines()]
@@ -96,6 +102,7 @@ def test_variables(here: Here) -> None:
     assert found["REQUIRED"] == {"Name": "REQUIRED", "DefaultValue": "", "PresenceValue": "", "Required": True}
 
 
+@covers("config --no-interpolate")
 def test_no_interpolate(here: Here) -> None:
     del here.environ["REQUIRED"]
     found = json.loads(here.ask("config", "--no-interpolate", "--format", "json"))
@@ -112,6 +119,7 @@ def test_no_interpolate(here: Here) -> None:
     assert again == here.ask("config")
 
 
+@covers("config --no-path-resolution")
 def test_no_path_resolution(here: Here) -> None:
     found = json.loads(here.ask("config", "--no-path-resolution", "--format", "json"))["services"]
     assert found["db"]["build"]["context"] == "./db"
@@ -119,6 +127,7 @@ def test_no_path_resolution(here: Here) -> None:
     assert found["web"]["environment"]["FROM_FILE"] == "1"
 
 
+@covers("config --no-normalize")
 def test_no_normalize(here: Here) -> None:
     found = json.loads(here.ask("config", "--no-normalize", "--format", "json"))
     assert found["networks"] == {"back": {"ipam": {}}}
@@ -126,12 +135,14 @@ def test_no_normalize(here: Here) -> None:
     assert found["services"]["db"]["build"] == {"context": f"{here.directory}/db"}
 
 
+@covers("config --no-consistency")
 def test_no_consistency(here: Here) -> None:
     (here.directory / "compose.yaml").write_text("services: {a: {image: x, depends_on: [nope]}}")
     here.ask("config", code=1)
     assert "nope" in here.ask("config", "--no-consistency")
 
 
+@covers("config --no-env-resolution")
 def test_no_env_resolution(here: Here) -> None:
     (here.directory / "web.env").unlink()
     here.ask("config", code=1)
@@ -149,6 +160,7 @@ def test_named_services(here: Here) -> None:
     assert "services: web, db" in here.err
 
 
+@covers("config --quiet", "config --output")
 def test_quiet_and_output(here: Here) -> None:
     assert here.ask("config", "-q") == ""
     text = here.ask("config")
@@ -158,6 +170,7 @@ def test_quiet_and_output(here: Here) -> None:
     assert "cannot write no/such/dir" in here.err
 
 
+@covers("config --format")
 @pytest.mark.parametrize("format", ["toml", "table"])
 def test_unknown_format(format: str, here: Here) -> None:
     here.ask("config", "--format", format, code=1)
@@ -261,6 +274,7 @@ def test_digests_need_a_registry(here: Here) -> None:
     assert "cannot find the digest of 127.0.0.1:9/x/y:1" in here.err
 
 
+@covers("config --lock-image-digests", "config --resolve-image-digests")
 def test_digests_of_a_registry(here: Here) -> None:
     from tests.runtime.images.registry.fake import registry
 
@@ -271,3 +285,18 @@ def test_digests_of_a_registry(here: Here) -> None:
         locked = here.ask("config", "--lock-image-digests")
         assert locked == f"services:\n  web:\n    image: {server.host}/x/y:1@{digest}\n"
         assert f"image: {server.host}/x/y:1@{digest}\n" in here.ask("config", "--resolve-image-digests")
+
+
+@covers("convert --services", "convert --volumes", "convert --images", "convert --profiles", "convert --hash")
+@covers("convert --format", "convert --no-consistency", "convert --no-interpolate", "convert --no-normalize")
+@covers("convert --output", "convert --quiet", "convert --resolve-image-digests")
+def test_convert_is_config(here: Here) -> None:
+    """The name of old, with the flags of then: the same answers."""
+    lines = ["--services", "--volumes", "--images", "--profiles", "--hash *", "--format json", "--no-consistency"]
+    for line in [*lines, "--no-interpolate", "--no-normalize", "--quiet"]:
+        assert here.ask("convert", *line.split()) == here.ask("config", *line.split()), line
+    here.ask("convert", "--output", "out.yaml")
+    assert (here.directory / "out.yaml").read_text() == here.ask("config")
+    (here.directory / "compose.yaml").write_text("services: {web: {image: '127.0.0.1:9/x/y:1'}}\n")
+    here.ask("convert", "--resolve-image-digests", code=1)
+    assert "cannot find the digest of 127.0.0.1:9/x/y:1" in here.err
