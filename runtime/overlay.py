@@ -66,7 +66,7 @@ def _create(context: int, lower: list[int]) -> None:
     except OSError as error:
         if error.errno == errno.EOPNOTSUPP:  # before 6.5: that kernel takes any name of an option, and fails at the end
             return _create_by_names(context, lower)
-        if error.errno != errno.EINVAL:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # before 6.13: EBADF, for it took no O_PATH descriptor
             raise
         try:
             for fd in lower:

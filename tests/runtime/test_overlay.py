@@ -42,7 +42,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     release = tuple(int(word) for word in os.uname().release.split("-")[0].split(".")[:2])
     if request.param == "one string each" and release < (6, 8):
         pytest.skip(f"Linux {os.uname().release} does not know lowerdir+")
-    refuses = {"one string each": errno.EINVAL, "one string": errno.EINVAL, "legacy": errno.EOPNOTSUPP}
+    refuses = {"one string each": errno.EBADF, "one string": errno.EBADF, "legacy": errno.EOPNOTSUPP}
 
     def fd(*_words: object) -> None:
         raise OSError(refuses[request.param], "by descriptor")
