@@ -198,7 +198,7 @@ def test_postgresql_survives_fifty_resets_under_writes(database: Stack) -> None:
 
 def test_the_cost_does_not_grow_with_the_data(tmp_path: Path) -> None:
     """A baseline of 200 MB is put back as fast as an empty one: ratios on the same machine, in the same test."""
-    text = TWO.replace("echo serving", "head -c 209715200 /dev/zero >/data/big; echo serving")
+    text = TWO.replace("mkdir -p /www", "head -c 209715200 /dev/zero >/data/big; mkdir -p /www")  # then it is healthy
     with Stack(directory=write(tmp_path, text), services=["web"], resettable="volumes", timeout=120) as big:
         heavy = [timed(big) for _ in range(5)]
     with Stack(directory=write(tmp_path, TWO), services=["web"], resettable="volumes") as small:
