@@ -16,6 +16,8 @@ from runtime.record import record, to_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.paths import Roots
     from runtime.spec import Process
 
@@ -50,44 +52,66 @@ def collect(
     ``cancel``: a descriptor; the process is killed once it is readable. So it is when the caller is interrupted.
     """
     began = time.monotonic()
-    channel = connect(roots, ident)
-    streams = _Streams(stdin)
+    out, err = bytearray(), bytearray()
+    streams = Streams(out.extend, err.extend, stdin)
+    end = None if timeout is None else began + timeout
+    code, late = execute(roots, ident, process, streams, end=end, privileged=privileged, cancel=cancel)
+    return Captured(code, bytes(out), bytes(err), time.monotonic() - began, late)
+
+
+def execute(
+    roots: Roots,
+    ident: str,
+    process: Process,
+    streams: Streams,
+    *,
+    end: float | None = None,
+    privileged: bool = False,
+    cancel: int = -1,
+) -> tuple[int, bool]:
+    """Run it with these streams, which are closed, until monotonic time ``end``: the exit code, and whether it was
+    killed. The rest as :func:`collect`."""
+    channel = None
     try:
-        message = {"op": "exec", "process": to_plain(process), "privileged": privileged}
-        channel.send(message, streams.ends)
+        channel = connect(roots, ident)
+        channel.send({"op": "exec", "process": to_plain(process), "privileged": privileged}, streams.ends)
         streams.close_ends()
-        raise_for(_receive(channel))
+        raise_for(channel.receive()[0])
         try:
-            code, late = streams.relay(channel, None if timeout is None else began + timeout, cancel)
+            return streams.relay(channel, end, cancel)
         except KeyboardInterrupt:
             channel.send(KILL)
             raise
+    except Closed:
+        raise RuntimeFault(f"cannot exec in container {ident[:12]}: its shim has died", "try again") from None
     finally:
         streams.close()
-        channel.close()
-    return Captured(code, bytes(streams.out), bytes(streams.err), time.monotonic() - began, late)
+        if channel is not None:
+            channel.close()
 
 
-def _receive(channel: Channel) -> dict[str, object]:
-    try:
-        return channel.receive()[0]
-    except Closed:
-        raise RuntimeFault("cannot exec: the container's shim has died", "try again") from None
+class Streams:
+    """Pipes, ours and the process's ends. ``out`` and ``err`` take what it writes; without ``err`` both go through one
+    pipe to ``out``, in order."""
 
-
-class _Streams:
-    """Three pipes, ours and the process's ends."""
-
-    def __init__(self, stdin: bytes) -> None:
+    def __init__(
+        self, out: Callable[[bytes], object], err: Callable[[bytes], object] | None = None, stdin: bytes = b""
+    ) -> None:
         self.pending = memoryview(stdin)
-        self.out, self.err = bytearray(), bytearray()
         in_end, self._into = os.pipe2(os.O_CLOEXEC)
-        self._from_out, out_end = os.pipe2(os.O_CLOEXEC)
-        self._from_err, err_end = os.pipe2(os.O_CLOEXEC)
+        reader, out_end = os.pipe2(os.O_CLOEXEC)
+        self._sinks = {reader: out}
+        ends = {in_end, out_end}
+        err_end = out_end
+        if err is not None:
+            reader, err_end = os.pipe2(os.O_CLOEXEC)
+            self._sinks[reader] = err
+            ends.add(err_end)
         self.ends: tuple[int, ...] = (in_end, out_end, err_end)
-        self._open = {self._into, self._from_out, self._from_err}
+        self._theirs = ends
+        self._open = {self._into, *self._sinks}
         self._poll = select.poll()
-        for fd in (self._from_out, self._from_err):
+        for fd in self._sinks:
             os.set_blocking(fd, False)
             self._poll.register(fd, select.POLLIN)
         os.set_blocking(self._into, False)
@@ -97,9 +121,8 @@ class _Streams:
             self._end(self._into)
 
     def close_ends(self) -> None:
-        for fd in self.ends:
-            os.close(fd)
-        self.ends = ()
+        while self._theirs:
+            os.close(self._theirs.pop())
 
     def close(self) -> None:
         self.close_ends()
@@ -127,7 +150,7 @@ class _Streams:
                 if fd not in (channel.fileno(), cancel):
                     self._move(fd)
             if any(fd == channel.fileno() for fd, _events in ready):
-                code = int(str(_receive(channel)["exit"]))
+                code = int(channel.receive()[0]["exit"])
                 self._drain()
                 return code, late
 
@@ -142,7 +165,7 @@ class _Streams:
         if not data:
             self._end(fd)
             return False
-        (self.out if fd == self._from_out else self.err).extend(data)
+        self._sinks[fd](data)
         return True
 
     def _feed(self) -> bool:
@@ -157,7 +180,7 @@ class _Streams:
         return bool(self.pending)
 
     def _drain(self) -> None:
-        for fd in (self._from_out, self._from_err):
+        for fd in self._sinks:
             while fd in self._open and self._move(fd):
                 pass
 
