@@ -231,12 +231,17 @@ class Cgroup:
             raise RuntimeFault("cannot pause: some process did not freeze in 10 s")
 
     def thaw(self) -> None:
-        """Let the processes go on. Raises RuntimeFault."""
+        """Let the processes go on; nothing when the cgroup is gone: in v2 a frozen process dies at once when killed.
+
+        Raises RuntimeFault.
+        """
         try:
             if directory := self.v1("freezer"):
                 freezer.thaw(directory)
             else:
                 files.write(f"{self.unified}/cgroup.freeze", "0")
+        except FileNotFoundError:
+            pass
         except OSError as error:
             raise RuntimeFault(f"cannot unpause: {error.strerror}") from error
 
