@@ -137,20 +137,16 @@ def test_projects_and_numbers_are_read_from_labels_only(line: list[str], environ
 
 
 def test_it_is_quick(environ: dict[str, str]) -> None:
-    """60 ms as a whole command on a quiet machine; the bound is wide, for others work on this one, too."""
+    """A few times what an interpreter alone takes, in turns with it: others work on this machine, too."""
     command = [PYCOMPOSE, "__complete", "bash", "logs", ""]
     subprocess.run(command, env=environ, capture_output=True, check=True)  # writes the memo
-    times = []
-    for _round in range(9):
-        began = time.monotonic()
-        subprocess.run(command, env=environ, capture_output=True, check=True)
-        times.append(time.monotonic() - began)
-    bare = []
-    for _round in range(9):
-        began = time.monotonic()
-        subprocess.run([sys.executable, "-S", "-c", ""], env=environ, capture_output=True, check=True)
-        bare.append(time.monotonic() - began)
-    assert min(times) < max(0.06, 6 * min(bare))
+    times: dict[str, list[float]] = {"ours": [], "bare": []}
+    for _round in range(12):
+        for name, words in (("ours", command), ("bare", [sys.executable, "-S", "-c", ""])):
+            began = time.monotonic()
+            subprocess.run(words, env=environ, capture_output=True, check=True)
+            times[name].append(time.monotonic() - began)
+    assert min(times["ours"]) < 7 * min(times["bare"])
 
 
 # -- in the shells themselves
