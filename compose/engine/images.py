@@ -59,6 +59,19 @@ def build_image(
     )
 
 
+def remove_image(engine: LocalEngine, reference: str) -> None:
+    """One that is gone is removed; one that is in use is kept, and a note says why."""
+    from runtime.errors import Conflict, NotFound
+    from runtime.images import store
+
+    try:
+        store.remove_image(engine.roots, reference, in_use=lambda digest: users_of(engine.roots, digest))
+    except NotFound:
+        pass
+    except Conflict as reason:
+        engine.note(f"image {reference} is kept: {str(reason).rpartition(': ')[2]}")
+
+
 class _Telling:
     """The engine's way of telling as a Reporter."""
 

@@ -15,11 +15,11 @@ from compose.record import EMPTY
 from netplan.errors import NetworkFault
 from runtime import container as containers
 from runtime import events
-from runtime.errors import Conflict, NotFound, RuntimeFault, StartFailed
+from runtime.errors import NotFound, RuntimeFault, StartFailed
 from runtime.linux.identity import boot_id
 from runtime.messages import Channel, Closed
 from runtime.paths import Bundle, Roots, project_run_dir
-from runtime.state import ACTIVE, CREATED, RUNNING, STOPPED, read_json, read_state
+from runtime.state import ACTIVE, CREATED, STOPPED, read_json, read_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class LocalEngine:
         store = self.store
         with self.lock:
             if self._joiner is None:
-                self._joiner = Joiner(self.roots, store, self._ask, self.channels.__contains__)
+                self._joiner = Joiner(self.roots, store, self.ask, self.channels.__contains__)
             return self._joiner
 
     def close(self) -> None:
@@ -184,15 +184,9 @@ class LocalEngine:
 
     @told
     def remove_image(self, reference: str) -> None:
-        from compose.engine.images import users_of
-        from runtime.images.store import remove_image
+        from compose.engine.images import remove_image
 
-        try:
-            remove_image(self.roots, reference, in_use=lambda digest: users_of(self.roots, digest))
-        except NotFound:
-            pass
-        except Conflict as reason:
-            self.note(f"image {reference} is kept: {str(reason).rpartition(': ')[2]}")
+        remove_image(self, reference)
 
     @told
     def run_provider(
@@ -342,7 +336,7 @@ class LocalEngine:
             raise NotFound(f"cannot find container {ident[:12]}", "it was removed")
         return one.labels.get(key.PROJECT, "")
 
-    def _ask(self, ident: str, message: dict[str, Any], fds: tuple[int, ...] = ()) -> dict[str, Any]:
+    def ask(self, ident: str, message: dict[str, Any], fds: tuple[int, ...] = ()) -> dict[str, Any]:
         """A request on the connection we have, else on a new one."""
         channel = self.channels.get(ident)
         if channel is not None:
@@ -371,7 +365,7 @@ class LocalEngine:
 
                 mark_pending(Bundle(self.roots, ident))
             self.before_start(ident)
-            self._ask(ident, {"op": "start"})
+            self.ask(ident, {"op": "start"})
         elif state.status == STOPPED:
             name = containers.read_spec(self.roots, ident).name
             raise EngineError(f"cannot start container {name}: it has ended", hint="run up again")
@@ -401,15 +395,15 @@ class LocalEngine:
 
     @told
     def kill_container(self, ident: str, signal: str = "SIGKILL") -> None:
-        self._ask(ident, {"op": "kill", "signal": signal})
+        self.ask(ident, {"op": "kill", "signal": signal})
 
     @told
     def pause_container(self, ident: str) -> None:
-        self._ask(ident, {"op": "pause"})
+        self.ask(ident, {"op": "pause"})
 
     @told
     def unpause_container(self, ident: str) -> None:
-        self._ask(ident, {"op": "unpause"})
+        self.ask(ident, {"op": "unpause"})
 
     @told
     def remove_container(self, ident: str, *, volumes: bool = False, force: bool = False) -> None:
@@ -424,64 +418,22 @@ class LocalEngine:
         self.removed = True
         if one is not None:
             events.tell(self.roots, ident, "destroy", name=one.name, labels=dict(one.labels))
-        for kind, name, _target in mounts:
-            if kind == "anonymous" and volumes:
-                self._remove_unshared(name)
-            elif kind == "volume":
-                self._release_volume(name)
+        if any(kind in ("anonymous", "volume") for kind, _name, _target in mounts):
+            from compose.engine.releasing import release_volumes
 
-    def _release_volume(self, name: str) -> None:
-        """Unmount a volume's own file system (tmpfs, nfs) with the last container that uses it."""
-        from runtime import volumes
-
-        if not self._is_used(name):
-            volumes.release(self.roots, name)
-
-    def _remove_unshared(self, name: str) -> None:
-        """Remove an anonymous volume, unless another container has it by ``volumes_from`` or as a hook."""
-        if not self._is_used(name):
-            self.remove_volume(name)
-
-    def _is_used(self, volume: str) -> bool:
-        rows = (row for one in containers.list_containers(self.roots) for row in one.info.get("mounts", ()))
-        return any(kind in ("volume", "anonymous") and name == volume for kind, name, _target in rows)
+            release_volumes(self.roots, mounts, anonymous=volumes)
 
     @told
     def rename_container(self, ident: str, name: str) -> None:
-        from runtime.record import replace
+        from compose.engine.changing import rename_container
 
-        containers.rewrite_labels(self.roots, ident, name=name, labels={key.REPLACE: ""})
-        spec = containers.read_spec(self.roots, ident)
-        if spec.name != name:
-            spec = replace(spec, name=name)
-            containers.rewrite_spec(self.roots, spec, containers.read_annotations(self.roots, ident))
-            self._tell_spec(ident, spec)
-
-    def _tell_spec(self, ident: str, spec: Any) -> None:
-        if read_state(Bundle(self.roots, ident), boot_id()).status in ACTIVE:
-            from runtime.spec import encode
-
-            self._ask(ident, {"op": "update", "spec": encode(spec)})
+        rename_container(self, ident, name)
 
     @told
     def update_container(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:
-        from compose.engine.making import Wanted, reload_signals, update, updated
+        from compose.engine.changing import update_container
 
-        one = containers.read_container(self.roots, ident)
-        if one is None:
-            raise NotFound(f"cannot update container {ident[:12]}: it was removed")
-        before = containers.read_annotations(self.roots, ident)
-        number = int(one.labels.get(key.NUMBER, "1") or 1)
-        overrides, shares = before.get("overrides", {}), before.get("shares", {})
-        wanted = Wanted(desired, service, number, ident, one.name, "", overrides, shares)
-        old = containers.read_spec(self.roots, ident)
-        spec = update(self.roots, wanted, self.environ)
-        self._tell_spec(ident, spec)
-        self.joiner.refresh(desired, service, ident, changes)
-        if old.files != spec.files and one.state.status == RUNNING:
-            for signal in reload_signals(service, old, spec):
-                self.kill_container(ident, signal)
-        updated(self.roots, wanted, spec)
+        update_container(self, desired, service, ident, changes)
 
     @told
     def wait_until(self, idents: tuple[str, ...], condition: str, timeout: float | None = None) -> None:
