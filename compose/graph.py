@@ -68,7 +68,7 @@ def order(graph: Graph) -> tuple[str, ...]:
     if cycle:
         from compose.errors import SpecError
 
-        raise SpecError(cycle_message(cycle))
+        raise SpecError(cycle_message(cycle), hint="remove one of these dependencies")
     index = graph.nodes
     reverse = graph.reverse(copy=False)
     return tuple(networkx.lexicographical_topological_sort(reverse, key=lambda name: index[name]["index"]))

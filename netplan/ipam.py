@@ -78,7 +78,10 @@ def plan_range(name: str, subnet: Prefix, spec: SubnetSpec | None, family: Famil
     pool = family.parse_prefix(spec.ip_range) if spec and spec.ip_range else subnet
     if not (family.holds(subnet, pool[0]) and family.holds(subnet, family.last(pool))):
         shown = family.render_prefix(pool)
-        raise NetworkFault(f"cannot create network {name}: ip_range {shown} is outside its subnet")
+        raise NetworkFault(
+            f"cannot create network {name}: ip_range {shown} is outside its subnet",
+            hint="ip_range is a part of the subnet",
+        )
     auxiliary = dict(spec.aux_addresses) if spec else {}
     key = f"DefaultGateway{family.name}"
     inner = auxiliary.pop(key, "")
@@ -95,7 +98,9 @@ def _inside(name: str, subnet: Prefix, text: str, what: str, family: Family) -> 
     address = family.parse_address(text)
     if not family.holds(subnet, address):
         shown = family.render_prefix(subnet)
-        raise NetworkFault(f"cannot create network {name}: {what} {text} is outside subnet {shown}")
+        raise NetworkFault(
+            f"cannot create network {name}: {what} {text} is outside subnet {shown}", hint="choose an address within it"
+        )
     return address
 
 
@@ -123,12 +128,16 @@ def _wanted(name: str, area: Range, taken: Collection[int], wanted: str, family:
     address = family.parse_address(wanted)
     if not family.holds(area.subnet, address):
         raise NetworkFault(
-            f"cannot lease {wanted} on network {name}: it is outside subnet {family.render_prefix(area.subnet)}"
+            f"cannot lease {wanted} on network {name}: it is outside subnet {family.render_prefix(area.subnet)}",
+            hint="choose an address within it",
         )
     if address == area.gateway:
-        raise AddressInUse(f"cannot lease {wanted} on network {name}: it is the gateway")
+        raise AddressInUse(f"cannot lease {wanted} on network {name}: it is the gateway", hint="choose another address")
     if address in taken:
-        raise AddressInUse(f"cannot lease {family.render_address(address)} on network {name}: it is in use")
+        raise AddressInUse(
+            f"cannot lease {family.render_address(address)} on network {name}: it is in use",
+            hint="choose another address, or none",
+        )
     return address
 
 

@@ -169,7 +169,10 @@ def _check(spec: NetworkSpec) -> None:
     for family in (V4, V6):
         _check_mode(spec, family.key)
     if not any(subnets.enabled(spec, family) for family in (V4, V6)):
-        raise NetworkFault(f"cannot create network {spec.name}: neither IPv4 nor IPv6 is enabled")
+        raise NetworkFault(
+            f"cannot create network {spec.name}: neither IPv4 nor IPv6 is enabled",
+            hint="leave enable_ipv4 or enable_ipv6 on",
+        )
     if subnets.enabled(spec, V6) and not host.has_ipv6():
         raise NetworkFault(
             f"cannot create network {spec.name}: this kernel has no IPv6",
@@ -193,20 +196,32 @@ def _check_mode(spec: NetworkSpec, family: str) -> None:
 def _mtu(spec: NetworkSpec) -> int:
     value = spec.options.get(_MTU, "0")
     if not value.isdigit() or not (value == "0" or 68 <= int(value) <= 65535):
-        raise NetworkFault(f"cannot create network {spec.name}: mtu {value!r} is not a number from 68 to 65535")
+        raise NetworkFault(
+            f"cannot create network {spec.name}: mtu {value!r} is not a number from 68 to 65535",
+            hint="write such a number, in quotes",
+        )
     return int(value)
 
 
 def _check_bridge_name(store: Store, spec: NetworkSpec, bridge: str, others: Sequence[NetworkRow]) -> None:
     if not 0 < len(bridge.encode()) < 16 or "/" in bridge or any(char.isspace() for char in bridge):
-        raise NetworkFault(f"cannot create network {spec.name}: {bridge!r} is not a bridge name (15 bytes at most)")
+        raise NetworkFault(
+            f"cannot create network {spec.name}: {bridge!r} is not a bridge name (15 bytes at most)",
+            hint="use letters, digits, dots, dashes and underscores",
+        )
     for other in others:
         if other.bridge == bridge:
-            raise AddressInUse(f"cannot create network {spec.name}: bridge {bridge} is that of network {other.name}")
+            raise AddressInUse(
+                f"cannot create network {spec.name}: bridge {bridge} is that of network {other.name}",
+                hint="choose another name for the bridge, or leave the option out",
+            )
     if bridge == spec.options.get(_NAME):
         link = rtnl.link_of(store.route, name=bridge)
         if link is not None and not link.alias.startswith(f"{store.instance}:"):
-            raise AddressInUse(f"cannot create network {spec.name}: a link {bridge} exists and is not ours")
+            raise AddressInUse(
+                f"cannot create network {spec.name}: a link {bridge} exists and is not ours",
+                hint="choose another name for the bridge, or remove the link",
+            )
 
 
 def _ensure_bridge(store: Store, row: NetworkRow) -> NetworkRow:
@@ -255,7 +270,10 @@ def _resolve_clash(store: Store, row: NetworkRow) -> NetworkRow:
     link = rtnl.link_of(store.route, name=row.bridge)
     if link is not None and not host.is_bridge(link, row):
         if not link.alias.startswith(f"{store.instance}:"):
-            raise AddressInUse(f"cannot create network {row.name}: a link {row.bridge} exists and is not ours")
+            raise AddressInUse(
+                f"cannot create network {row.name}: a link {row.bridge} exists and is not ours",
+                hint="choose another name for the bridge, or remove the link",
+            )
         store.route.run(f"delete link {link.name}", rtnl.delete_link(link.index))
         return row
     with store:

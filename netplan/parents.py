@@ -35,7 +35,10 @@ def check(spec: NetworkSpec) -> None:
         _one_of(spec, "ipvlan_mode", options.get("ipvlan_mode", "l2"), IPVLAN_MODES)
         _one_of(spec, "ipvlan_flag", options.get("ipvlan_flag", "bridge"), IPVLAN_FLAGS)
     if options.get("parent") == "lo":
-        raise NetworkFault(f"cannot create network {spec.name}: lo cannot be the parent of a {spec.driver} network")
+        raise NetworkFault(
+            f"cannot create network {spec.name}: lo cannot be the parent of a {spec.driver} network",
+            hint="name a link that leads out, as ip link shows them",
+        )
 
 
 def _one_of(spec: NetworkSpec, option: str, value: str, known: dict[str, int]) -> None:

@@ -159,7 +159,9 @@ def _reserve_one(
         return [port for port in opened if not _is_taken(taken, port)], []
     what = f"{_shown(addresses[0])}:{mapping.host_port or '*'}/{mapping.protocol}"
     if mapping.protocol not in ("tcp", "udp", "sctp"):
-        raise NetworkFault(f"cannot publish {what}: only tcp, udp and sctp can be published")
+        raise NetworkFault(
+            f"cannot publish {what}: only tcp, udp and sctp can be published", hint="write tcp, udp or sctp"
+        )
     owner = _ANOTHER
     for number in _candidates(store, mapping):
         holders = taken.get((mapping.protocol, number), ())
@@ -185,7 +187,9 @@ def _addresses(network: NetworkRow, mapping: PortMapping) -> list[str]:
     of IPv4 not for a container without it. What only IPv6 clients use of an IPv4 container goes through the proxy."""
     chosen = mapping.host_ip.strip("[]") or network.options.get(_HOST_BINDING, "")
     if chosen and not family_of(chosen).is_address(chosen):
-        raise NetworkFault(f"cannot publish on {chosen!r}: it is not an address")
+        raise NetworkFault(
+            f"cannot publish on {chosen!r}: it is not an address", hint="write an IP address of this host"
+        )
     wanted = [chosen] if chosen and chosen != ANY else [ANY, ANY6] if not mapping.host_ip else [chosen]
     return [address for address in wanted if _reachable(network, family_of(address), mapping.protocol)]
 
@@ -310,7 +314,10 @@ def reserve_again(ports: Iterable[PublishedPort]) -> list[int]:
 
 def _unusual(what: str, problem: OSError) -> NetworkFault:
     if problem.errno == errno.EADDRNOTAVAIL:
-        return NetworkFault(f"cannot publish {what}: this host does not have the address")
+        return NetworkFault(
+            f"cannot publish {what}: this host does not have the address",
+            hint="ip address shows those it has; 0.0.0.0 is all of them",
+        )
     if problem.errno in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT):
         return NetworkFault(f"cannot publish {what}: this kernel does not have the protocol")
     return NetworkFault(f"cannot publish {what}: {(problem.strerror or str(problem)).lower()}")

@@ -48,7 +48,7 @@ class Place:
             inner = (
                 os.fsdecode(target) if target.startswith(b"/") else f"{os.path.dirname(inner)}/{os.fsdecode(target)}"
             )
-        raise RuntimeFault(f"cannot use {shown}: too many symbolic links")
+        raise RuntimeFault(f"cannot use {shown}: too many symbolic links", hint="name the place they lead to")
 
     def _open(self, path: str) -> tuple[int, bytes]:
         directory, name = os.path.split(path.rstrip("/"))
@@ -57,7 +57,9 @@ class Place:
         try:
             fd = open_in_root(self._root, directory or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(f"cannot find {self.shown}: there is no directory {directory}") from None
+            raise NotFound(
+                f"cannot find {self.shown}: there is no directory {directory}", hint="make it first"
+            ) from None
         except OSError as error:
             raise RuntimeFault(f"cannot open {self.shown}: {os.strerror(error.errno or 0).lower()}") from error
         return fd, os.fsencode(name)
@@ -170,12 +172,15 @@ def _fault(what: str, error: OSError) -> RuntimeFault:
 def _copy(copier: Copier, origin: Place, target: Place) -> None:
     """One source to one destination, by the rules above."""
     if origin.info is None:
-        raise NotFound(f"cannot find {origin.shown}")
+        raise NotFound(f"cannot find {origin.shown}", hint="paths in containers begin with SERVICE:, and are absolute")
     if origin.is_directory:
         _copy_directory(copier, origin, target)
         return
     if origin.must_be_directory:
-        raise RuntimeFault(f"cannot copy {origin.shown}: it is a {kind_of(origin.info.st_mode)}, not a directory")
+        raise RuntimeFault(
+            f"cannot copy {origin.shown}: it is a {kind_of(origin.info.st_mode)}, not a directory",
+            hint="leave the slash or dot at its end out",
+        )
     if target.is_directory:
         with_directory = target.open_directory()
         try:
@@ -191,7 +196,10 @@ def _copy(copier: Copier, origin: Place, target: Place) -> None:
 
 def _copy_directory(copier: Copier, origin: Place, target: Place) -> None:
     if target.info is not None and not target.is_directory:
-        raise RuntimeFault(f"cannot copy a directory to {target.shown}: it is a {kind_of(target.info.st_mode)}")
+        raise RuntimeFault(
+            f"cannot copy a directory to {target.shown}: it is a {kind_of(target.info.st_mode)}",
+            hint="name a directory, or a place that is free",
+        )
     if target.info is None:
         copier.copy(origin.parent, origin.name, target.parent, target.name)
         return

@@ -212,12 +212,15 @@ def check_destination(path: str) -> str:
     """The destination, normalised. Raises RuntimeFault for one that is relative, the root, or inside /proc."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not path.startswith("/") or ".." in parts or "\0" in path:
-        raise RuntimeFault(f"cannot mount at {path!r}: the destination must be an absolute path without ..")
+        raise RuntimeFault(
+            f"cannot mount at {path!r}: the destination must be an absolute path without ..",
+            hint="write a path from the root of the container",
+        )
     if not parts:
-        raise RuntimeFault("cannot mount at /: that is the container's root")
+        raise RuntimeFault("cannot mount at /: that is the container's root", hint="mount below it")
     clean = "/" + "/".join(parts)
     if parts[0] == "proc" and clean not in _PROC_TARGETS:
-        raise RuntimeFault(f"cannot mount at {clean}: it is inside /proc")
+        raise RuntimeFault(f"cannot mount at {clean}: it is inside /proc", hint="choose another place")
     return clean
 
 

@@ -140,9 +140,13 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         profile = json.loads(text)
     except ValueError as error:
-        raise RuntimeFault(f"cannot use the seccomp profile: it is not JSON: {error}") from error
+        raise RuntimeFault(
+            f"cannot use the seccomp profile: it is not JSON: {error}", hint="name a profile as Docker has it, in JSON"
+        ) from error
     if not isinstance(profile, dict) or "defaultAction" not in profile:
-        raise RuntimeFault("cannot use the seccomp profile: it has no defaultAction")
+        raise RuntimeFault(
+            "cannot use the seccomp profile: it has no defaultAction", hint="give it one, such as SCMP_ACT_ERRNO"
+        )
     return profile
 
 
@@ -202,7 +206,10 @@ def _action(name: str, errno: int | None) -> int:
     if name == "SCMP_ACT_TRACE":
         return 0x7FF00000 | (errno or EPERM)
     if name not in _ACTIONS:
-        raise RuntimeFault(f"cannot use the seccomp profile: unknown action {name!r}")
+        raise RuntimeFault(
+            f"cannot use the seccomp profile: unknown action {name!r}",
+            hint="actions are those of seccomp(2), such as SCMP_ACT_ALLOW",
+        )
     return _ACTIONS[name]
 
 

@@ -94,9 +94,15 @@ def _check_options(name: str, options: Mapping[str, str]) -> None:
             f"cannot create volume {name!r}: unknown driver option {unknown[0]!r}", "known: type, o, device"
         )
     if options and not options.get("device"):
-        raise RuntimeFault(f"cannot create volume {name!r}: driver option 'device' is missing")
+        raise RuntimeFault(
+            f"cannot create volume {name!r}: driver option 'device' is missing",
+            hint="write driver_opts with type, o and device, as mount(8) takes them",
+        )
     if options and not options.get("type"):
-        raise RuntimeFault(f"cannot create volume {name!r}: driver option 'type' is missing")
+        raise RuntimeFault(
+            f"cannot create volume {name!r}: driver option 'type' is missing",
+            hint="write driver_opts with type, o and device, as mount(8) takes them",
+        )
 
 
 def _create(roots: Roots, volume: Volume) -> Volume:
@@ -162,7 +168,7 @@ def remove_volume(roots: Roots, name: str) -> None:
     """
     home = _home(roots, name)
     if not os.path.isdir(home):
-        raise NotFound(f"cannot find volume {name!r}")
+        raise NotFound(f"cannot find volume {name!r}", hint="pycompose volumes shows what there is")
     release(roots, name)
     aside = _aside(roots)
     try:
@@ -210,7 +216,10 @@ def mount_of(roots: Roots, volume: Volume, destination: str, readonly: bool = Fa
     """
     source = mountpoint(roots, volume)
     if volume.is_bind and not os.path.exists(source):
-        raise NotFound(f"cannot mount volume {volume.name!r}: its device {source} does not exist")
+        raise NotFound(
+            f"cannot mount volume {volume.name!r}: its device {source} does not exist",
+            hint="make it, or change driver_opts.device",
+        )
     words = volume.options.get("o", "").split(",") if volume.is_bind else []
     options = [word for word in words if word in ("nosuid", "nodev", "noexec", "rprivate", "rslave", "rshared")]
     return Mount(destination, "bind", source, (*options, "ro" if readonly or "ro" in words else "rw"))

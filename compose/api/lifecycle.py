@@ -97,7 +97,10 @@ def wait(engine: Engine, desired: Desired | None, options: LifeOptions) -> tuple
     project, observed = _look(engine, desired, options)
     rows = _containers(desired, observed, options)
     if not rows:
-        raise UsageError(f"cannot wait: project {project} has no container of {', '.join(options.services) or 'any'}")
+        raise UsageError(
+            f"cannot wait: project {project} has no container of {', '.join(options.services) or 'any'}",
+            hint="start it: pycompose up -d",
+        )
     engine.wait_until(tuple(one.id for one in rows if one.status != "stopped"), "stopped")
     codes = {one.id: one.exit_code for one in engine.observe(project, desired).containers}
     return tuple(Ended(one.service, one.name, one.id, codes.get(one.id, one.exit_code)) for one in rows)

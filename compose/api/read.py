@@ -258,7 +258,9 @@ def replica(
         for one in regular:
             if one.number == index:
                 return one
-        raise UsageError(f'service "{service}" has no running container #{index}')
+        raise UsageError(
+            f'service "{service}" has no running container #{index}', hint=f"pycompose ps {service} shows what there is"
+        )
     candidates = regular or usable
     if not candidates:
         words = "is not running" if running else "has no container"

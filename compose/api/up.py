@@ -178,10 +178,13 @@ def _check(options: UpOptions) -> None:
     )
     for clash, names in pairs:
         if clash:
-            raise UsageError(f"cannot use {names} together")
+            raise UsageError(f"cannot use {names} together", hint="leave one of them out")
     for name, count in options.scale.items():
         if count < 0:
-            raise UsageError(f"cannot scale {name} to {count}: the number must be 0 or more")
+            raise UsageError(
+                f"cannot scale {name} to {count}: the number must be 0 or more",
+                hint="write SERVICE=NUMBER, such as web=3",
+            )
 
 
 def images_of(desired: Desired, observed: Observed, options: UpOptions) -> ImageIntent | None:

@@ -58,7 +58,9 @@ def build_order(desired: Desired, names: tuple[str, ...]) -> list[str]:
     def visit(name: str, above: tuple[str, ...]) -> None:
         if name in above:
             chain = " -> ".join((*above[above.index(name) :], name))
-            raise EngineError(f"cannot build {name}: additional_contexts go in a circle: {chain}")
+            raise EngineError(
+                f"cannot build {name}: additional_contexts go in a circle: {chain}", hint="break it at one of them"
+            )
         if name in found:
             return
         for needed in services_needed(desired, name):
@@ -77,9 +79,15 @@ def services_needed(desired: Desired, name: str) -> list[str]:
     known = {service.name: service for service in desired.services}
     for other in needed:
         if other not in known:
-            raise EngineError(f"cannot build {name}: additional_contexts names service {other}, which does not exist")
+            raise EngineError(
+                f"cannot build {name}: additional_contexts names service {other}, which does not exist",
+                hint="name a service of the file that has a build",
+            )
         if not is_buildable(known[other]):
-            raise EngineError(f"cannot build {name}: service {other} of its additional_contexts has no build")
+            raise EngineError(
+                f"cannot build {name}: service {other} of its additional_contexts has no build",
+                hint="give it one, or name its image: docker-image://IMAGE",
+            )
     return needed
 
 
@@ -272,7 +280,10 @@ def _secrets(desired: Desired, build: Mapping[str, Any], name: str) -> dict[str,
     for row in build.get("secrets") or ():
         file = files.get(row["source"])
         if file is None:
-            raise EngineError(f"cannot build {name}: secret {row['source']} is not defined")
+            raise EngineError(
+                f"cannot build {name}: secret {row['source']} is not defined",
+                hint="define it below secrets: at the top level",
+            )
         target = row.get("target") or row["source"]
         mode = row.get("mode")
         secret = Secret(
@@ -294,7 +305,10 @@ def _content(path: str, text: str, name: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        raise EngineError(f"cannot build {name}: cannot read secret {path}: {error.strerror}") from error
+        raise EngineError(
+            f"cannot build {name}: cannot read secret {path}: {error.strerror}",
+            hint="give the secret a file that can be read, or an environment",
+        ) from error
 
 
 def ssh_agents(words: tuple[str, ...] | list[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -306,7 +320,9 @@ def ssh_agents(words: tuple[str, ...] | list[str], environ: Mapping[str, str]) -
         if not path:
             raise EngineError(f"cannot use ssh {name}: SSH_AUTH_SOCK is not set", hint="start an agent, or give a path")
         if not os.path.exists(path):
-            raise EngineError(f"cannot use ssh {name}: there is no {path}")
+            raise EngineError(
+                f"cannot use ssh {name}: there is no {path}", hint="start an agent, or name a key: --ssh ID=PATH"
+            )
         if os.path.isfile(path):
             hint = f"add the key to an agent: ssh-add {path}, and use its socket"
             raise EngineError(f"cannot use ssh {name}: {path} is a key, not the socket of an agent", hint=hint)
@@ -318,7 +334,10 @@ def _platform(build: Mapping[str, Any], service: DesiredService) -> str:
     """The one platform to build for. Raises EngineError for several, and for other machines'."""
     wanted = list(build.get("platforms") or ())
     if len(wanted) > 1:
-        raise EngineError(f"cannot build {service.name} for {', '.join(wanted)}: one platform at a time")
+        raise EngineError(
+            f"cannot build {service.name} for {', '.join(wanted)}: one platform at a time",
+            hint="leave one in build.platforms, or set platform",
+        )
     platform = wanted[0] if wanted else str(service.config.get("platform") or "")
     if not platform:
         return ""

@@ -94,7 +94,9 @@ def _run(roots: Roots, one: Container, phase: str, number: int, row: Mapping[str
     try:
         code = capture(roots, one.id, process, line, privileged=bool(row.get("privileged")))
     except StartFailed as failure:
-        raise EngineError(f"cannot run {phase} command {number} of {one.name}: {failure.message}") from failure
+        raise EngineError(
+            f"cannot run {phase} command {number} of {one.name}: {failure.message}", hint=failure.hint
+        ) from failure
     if code:
         hint = "kill stops it without its pre_stop commands" if phase == "pre_stop" else ""
         raise EngineError(

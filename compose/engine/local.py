@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 HELPER = "compose.engine.helper"
+NOT_HERE = "pycompose doctor says what this machine lacks"
 
 
 def told(method: F) -> F:
@@ -53,7 +54,9 @@ def told(method: F) -> F:
             raise EngineError(fault.message, hint=fault.hint) from fault
         except OSError as error:
             place = f" {error.filename}:" if error.filename else ""
-            raise EngineError(f"cannot {method.__name__.replace('_', ' ')}:{place} {error.strerror}") from error
+            raise EngineError(
+                f"cannot {method.__name__.replace('_', ' ')}:{place} {error.strerror}", hint=NOT_HERE
+            ) from error
 
     call.__name__ = method.__name__
     call.__doc__ = method.__doc__

@@ -62,7 +62,10 @@ def _serve(service: str, row: Config, registry: Registry) -> list[str]:
     single = [name for name in names if name != "all"]
     numbered = [name for name in single if name.isdigit()] or single
     if count > len(numbered):
-        raise EngineError(f"cannot reserve {count} of {kind} for {service}: there are {len(numbered)}")
+        raise EngineError(
+            f"cannot reserve {count} of {kind} for {service}: there are {len(numbered)}",
+            hint="ask for fewer, or for count: all",
+        )
     return [f"{kind}={name}" for name in numbered[:count]]
 
 

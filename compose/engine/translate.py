@@ -159,8 +159,14 @@ def _namespace(service: str, attribute: str, mode: str, shares: Mapping[str, str
             return f"container:{shares[mode]}"
         if mode.startswith("container:"):
             return mode
-        raise EngineError(f"cannot give {service} the {attribute} of {mode[8:]}: it has no container")
-    raise EngineError(f"cannot give {service} {attribute}: {mode}: no such mode")
+        raise EngineError(
+            f"cannot give {service} the {attribute} of {mode[8:]}: it has no container",
+            hint=f"start it first: pycompose up -d {mode[8:]}",
+        )
+    raise EngineError(
+        f"cannot give {service} {attribute}: {mode}: no such mode",
+        hint="modes are host, private, none, service:NAME and container:NAME, as the attribute allows",
+    )
 
 
 def _source(row: Any) -> str:

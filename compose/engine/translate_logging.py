@@ -41,7 +41,10 @@ def log_config(
     """
     driver = config.get("driver") or "json-file"
     if driver not in OPTIONS:
-        raise EngineError(f"cannot log with driver {driver!r}: it is none of {', '.join(OPTIONS)}")
+        raise EngineError(
+            f"cannot log with driver {driver!r}: it is none of {', '.join(OPTIONS)}",
+            hint="name one of them, or leave logging out",
+        )
     options = {name: str(value) for name, value in (config.get("options") or {}).items()}
     for name in options:
         if name not in OPTIONS[driver]:
@@ -69,7 +72,9 @@ def _files(text: Any) -> int:
     except ValueError:
         count = 0
     if count < 1:
-        raise EngineError(f"cannot keep {text} log files: max-file is 1 or more")
+        raise EngineError(
+            f"cannot keep {text} log files: max-file is 1 or more", hint='write max-file: "3", or leave it out'
+        )
     return count
 
 
@@ -91,7 +96,10 @@ def _matcher(option: str, pattern: str) -> Callable[[str], object]:
     try:
         return re.compile(pattern).search
     except re.error as error:
-        raise EngineError(f"cannot read logging option {option} {pattern!r}: {error}") from None
+        raise EngineError(
+            f"cannot read logging option {option} {pattern!r}: {error}",
+            hint="write a regular expression as Python reads it",
+        ) from None
 
 
 def _render(template: str, about: Mapping[str, str]) -> str:
@@ -113,4 +121,6 @@ def decimal_size(size: Any) -> int:
     try:
         return max(0, int(float(words[:-1] if power else words) * 1000**power))
     except ValueError:
-        raise EngineError(f"cannot read log size {size!r}: write 10m, or a number of bytes") from None
+        raise EngineError(
+            f"cannot read log size {size!r}: write 10m, or a number of bytes", hint="write 10m, or a number of bytes"
+        ) from None

@@ -158,7 +158,10 @@ def _port(row: Mapping[str, Any]) -> PortMapping:
     try:
         first, last = parse_port_range(published) if published not in ("", "0") else (0, 0)
     except ValueError as error:
-        raise EngineError(f"cannot publish port {published!r}: expected {error}") from None
+        raise EngineError(
+            f"cannot publish port {published!r}: expected {error}",
+            hint="write PORT, or FIRST-LAST, each from 1 to 65535",
+        ) from None
     end = last if last != first else 0
     protocol = row.get("protocol") or "tcp"
     return PortMapping(int(row["target"]), first, protocol, row.get("host_ip") or "", end)
@@ -202,7 +205,7 @@ def _network(desired: Desired, key: str) -> DesiredNetwork:
     for network in desired.networks:
         if network.key == key:
             return network
-    raise EngineError(f"cannot find network {key!r} in project {desired.project}")
+    raise EngineError(f"cannot find network {key!r} in project {desired.project}", hint="pycompose up makes it")
 
 
 def resolv_conf(desired: Desired, service: DesiredService, host: str = "") -> str:

@@ -147,7 +147,10 @@ def security_options(config: Config, working_dir: str, read: Callable[[str], byt
         elif name == "systempaths":
             found["masked_paths"] = value != "unconfined"
         elif name != "label":
-            raise EngineError(f"cannot apply security_opt {option!r}: no such option")
+            raise EngineError(
+                f"cannot apply security_opt {option!r}: no such option",
+                hint="there are no-new-privileges, seccomp, apparmor, label and systempaths",
+            )
     return Security(**found)
 
 
@@ -158,7 +161,10 @@ def _seccomp(value: str, working_dir: str, read: Callable[[str], bytes]) -> str:
     try:
         return read(path).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"cannot read seccomp profile {path}: {error}") from error
+        raise EngineError(
+            f"cannot read seccomp profile {path}: {error}",
+            hint="name a profile that can be read, as JSON, or unconfined",
+        ) from error
 
 
 def split_option(option: str, separator: str) -> tuple[str, str]:

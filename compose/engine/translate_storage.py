@@ -111,7 +111,9 @@ def _from_mapping(desired: Desired, row: Mapping[str, Any]) -> VolumeUse:
         subpath = str((row.get("image") or {}).get("subpath") or "")
         return VolumeUse("image", target, source=row["source"], read_only=True, subpath=subpath)
     if kind != "volume":
-        raise EngineError(f"cannot mount {target}: volumes of type {kind} are not supported")
+        raise EngineError(
+            f"cannot mount {target}: volumes of type {kind} are not supported", hint="use bind, volume, tmpfs or image"
+        )
     volume = row.get("volume") or {}
     source = row.get("source") or ""
     return VolumeUse(
@@ -132,7 +134,10 @@ def _recursion(target: str, bind: Mapping[str, Any], read_only: bool) -> tuple[s
             f"cannot mount {target}: bind.recursive: {word} is about read-only mounts", hint="set read_only: true"
         )
     if word == "readonly" and bind.get("propagation") not in (None, "", "rprivate"):
-        raise EngineError(f"cannot mount {target}: bind.recursive: readonly needs bind.propagation: rprivate")
+        raise EngineError(
+            f"cannot mount {target}: bind.recursive: readonly needs bind.propagation: rprivate",
+            hint="set bind.propagation: rprivate, or recursive: writable",
+        )
     return {"disabled": ("nonrecursive",), "writable": ("topmost",)}.get(word, ())
 
 
@@ -193,7 +198,10 @@ def files(desired: Desired, service: DesiredService, read: Callable[[str], bytes
                 row = {"source": row}
             source = sources.get((kind, row["source"]))
             if source is None:
-                raise EngineError(f"cannot give {service.name} the {kind} {row['source']!r}: it is not declared")
+                raise EngineError(
+                    f"cannot give {service.name} the {kind} {row['source']!r}: it is not declared",
+                    hint=f"declare it below {kind}s: at the top level",
+                )
             target = row.get("target") or row["source"]
             found.append(_file(target if target.startswith("/") else base + target, row, source, read))
     return tuple(found)
@@ -206,7 +214,7 @@ def _file(target: str, row: Mapping[str, Any], source: DesiredFile, read: Callab
             content = read(source.file)
         except OSError as error:
             message = f"cannot read {source.kind} {source.key}: {source.file}: {error.strerror}"
-            raise EngineError(message) from error
+            raise EngineError(message, hint="it must be a file that you may read") from error
     uid, gid = _number(row, "uid", source), _number(row, "gid", source)
     return File(_clean(target), content, uid, gid, file_mode(row.get("mode"), _own_mode(source)))
 
@@ -225,7 +233,7 @@ def _number(row: Mapping[str, Any], key: str, source: DesiredFile) -> int:
         return int(value or 0)
     except ValueError:
         message = f"cannot give {source.kind} {source.key} the {key} {value!r}: it must be a number"
-        raise EngineError(message) from None
+        raise EngineError(message, hint="write the id of a user or group, such as 1000") from None
 
 
 def read_file(path: str) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TAIL = 30
 SETTLE = 0.1  # seconds that what nothing checks must go on running: a program that fails at once does not "run"
+WHY = "pycompose why says more"
 
 
 def verdict(condition: str, state: State, *, has_check: bool) -> bool | None:
@@ -118,7 +119,7 @@ def wait_until(
             verdicts = {ident: verdict(condition, watch.states[ident], has_check=checks[ident]) for ident in idents}
             for ident, met in verdicts.items():
                 if met is False:
-                    raise DependencyFailed(*_why(roots, ident, watch.states[ident], condition))
+                    raise DependencyFailed(_why(roots, ident, watch.states[ident], condition), hint=WHY)
             if all(verdicts.values()):
                 if condition != "running_or_healthy" or all(checks.values()) or not watch.channels:
                     return
@@ -131,12 +132,15 @@ def wait_until(
             if (left is not None and left <= 0) or (not watch.next(left) and left is None):
                 late = [ident for ident, met in verdicts.items() if not met]
                 name = containers.read_spec(roots, late[0]).name
-                raise DependencyFailed(f"cannot wait longer for container {name}: not {condition} after {timeout}s")
+                raise DependencyFailed(
+                    f"cannot wait longer for container {name}: not {condition} after {timeout}s",
+                    hint=f"{WHY}; or wait longer",
+                )
     finally:
         watch.close()
 
 
-def _why(roots: Roots, ident: str, state: State, condition: str) -> tuple[str]:
+def _why(roots: Roots, ident: str, state: State, condition: str) -> str:
     """One sentence with the reason, then what the container or its probe said last."""
     spec = containers.read_spec(roots, ident)
     if state.error:
@@ -155,4 +159,4 @@ def _why(roots: Roots, ident: str, state: State, condition: str) -> tuple[str]:
     tail = list(read_log(Bundle(roots, ident).log, tail=TAIL, since_ns=None, until_ns=None))
     for line in tail:
         text += f"\n  {spec.name} | {line.text.decode('utf-8', 'replace').rstrip()}"
-    return (text,)
+    return text

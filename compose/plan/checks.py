@@ -113,11 +113,21 @@ def check_names(decisions: Decisions, observed: Observed, intent: Intent) -> lis
     for name, owner in _new_names(decisions):
         holder = ours.get(name)
         if holder is not None and (holder.service != owner or holder.oneoff):
-            problems.append((f"cannot create container {name!r}: {holder.service} has one of that name", ""))
+            problems.append(
+                (
+                    f"cannot create container {name!r}: {holder.service} has one of that name",
+                    "remove that one, or give this one another name",
+                )
+            )
         elif holder is None and observed.names.get(name, project) != project:
             taken = observed.names[name]
             whose = f"project {taken}" if taken else "a container outside of any project"
-            problems.append((f"cannot create container {name!r}: the name is taken by {whose}", ""))
+            problems.append(
+                (
+                    f"cannot create container {name!r}: the name is taken by {whose}",
+                    "remove that one, or give this one another name",
+                )
+            )
     oneoff = intent.oneoff
     if oneoff is not None and (oneoff.name in observed.names or oneoff.name in ours):
         problems.append((f"cannot create container {oneoff.name!r}: the name is taken", "choose another --name"))

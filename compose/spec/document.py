@@ -80,9 +80,13 @@ def parse_documents(text: bytes, name: str, report: Report) -> list[Any]:
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read as YAML: {str(error).splitlines()[0]}", where=name) from None
+        raise SpecError(
+            f"cannot read as YAML: {str(error).splitlines()[0]}", where=name, hint="save it as YAML in UTF-8"
+        ) from None
     except RecursionError:
-        raise SpecError("cannot read as YAML: nested too deeply", where=name) from None
+        raise SpecError(
+            "cannot read as YAML: nested too deeply", where=name, hint="use fewer lists and mappings within each other"
+        ) from None
     return documents
 
 
@@ -117,7 +121,11 @@ class _Builder:
         """The value of a node. Raises SpecError for an alias that contains itself and for alias bombs."""
         self.visits += 1
         if self.visits > MAX_NODES:
-            raise SpecError(f"cannot read more than {MAX_NODES} nodes of one document", where=self.name)
+            raise SpecError(
+                f"cannot read more than {MAX_NODES} nodes of one document",
+                where=self.name,
+                hint="use fewer aliases, or several files",
+            )
         tag = node.tag
         if tag in (_PLAIN, _TEXT):
             return resolve_plain(node.value) if tag == _PLAIN else node.value
@@ -149,10 +157,16 @@ class _Builder:
     def container(self, node: Any) -> Any:
         if len(self.open) >= MAX_DEPTH:
             raise SpecError(
-                f"cannot read what is nested more than {MAX_DEPTH} deep", where=format_mark(self.mark(node))
+                f"cannot read what is nested more than {MAX_DEPTH} deep",
+                where=format_mark(self.mark(node)),
+                hint="use fewer lists and mappings within each other",
             )
         if id(node) in self.open:
-            raise SpecError("cannot read an anchor that contains itself", where=format_mark(self.mark(node)))
+            raise SpecError(
+                "cannot read an anchor that contains itself",
+                where=format_mark(self.mark(node)),
+                hint="an alias stands for what was written before it; use it outside of its anchor",
+            )
         self.open.add(id(node))
         result = self.mapping(node) if isinstance(node, MappingNode) else self.sequence(node)
         self.open.discard(id(node))
@@ -188,7 +202,11 @@ class _Builder:
 
     def key(self, node: Node) -> str:
         if not isinstance(node, ScalarNode):
-            raise SpecError("cannot use a list or mapping as a key", where=format_mark(self.mark(node)))
+            raise SpecError(
+                "cannot use a list or mapping as a key",
+                where=format_mark(self.mark(node)),
+                hint="write the key as text, in quotes if it begins with [ or {",
+            )
         if node.tag != _PLAIN:
             return str(node.value)
         value = resolve_plain(node.value)
@@ -200,7 +218,11 @@ class _Builder:
         value = self.build(node)
         for source in value if isinstance(value, Seq) else [value]:
             if not isinstance(source, Map):
-                self.report.problem("<< needs a mapping, or a list of mappings", where=format_mark(self.mark(node)))
+                self.report.problem(
+                    "<< needs a mapping, or a list of mappings",
+                    hint="write <<: *ANCHOR",
+                    where=format_mark(self.mark(node)),
+                )
                 return
             for key in source:
                 if key not in result:

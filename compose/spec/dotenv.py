@@ -55,7 +55,7 @@ def _decode(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
-        raise SpecError("cannot read as text: not UTF-8", where=name) from None
+        raise SpecError("cannot read as text: not UTF-8", where=name, hint="save the file as UTF-8") from None
 
 
 def _skip(text: str, position: int) -> int:
@@ -95,7 +95,8 @@ def _statement(text: str, start: int, name: str, find: Lookup, lookup: Lookup, r
             raw, position = _unquoted(text, position)
             result[key] = _expand(raw, find)
     except (InvalidTemplate, MissingVariable) as error:
-        raise _fail(text, start, name, f"cannot fill in the variables of {key}: {error.args[-1]}") from None
+        message = f"cannot fill in the variables of {key}: {error.args[-1]}"
+        raise _fail(text, start, name, message, "set it before, or write ${NAME:-default}") from None
     return position
 
 
@@ -148,7 +149,12 @@ def _expand(value: str, find: Lookup) -> str:
     )
 
 
-def _fail(text: str, position: int, name: str, message: str) -> SpecError:
+_FORM = "write NAME=value lines; values with spaces or quotes in quotes"
+
+
+def _fail(text: str, position: int, name: str, message: str, hint: str = _FORM) -> SpecError:
     return SpecError(
-        f"cannot read as environment file: {message}", where=f"{name}:{text.count(chr(10), 0, position) + 1}"
+        f"cannot read as environment file: {message}",
+        where=f"{name}:{text.count(chr(10), 0, position) + 1}",
+        hint=hint,
     )

@@ -49,7 +49,7 @@ class _Scope:
         step = (file, name)
         if step in chain:
             path = " → ".join(f"{n} in {f}" if f else n for f, n in (*chain, step))
-            raise SpecError(f"cannot extend in a circle: {path}", where=where)
+            raise SpecError(f"cannot extend in a circle: {path}", where=where, hint="remove one of these extends")
         base = self._base(extends, (*chain, step), where, file)
         own = Map(service.mark)
         for key in service:

@@ -36,9 +36,13 @@ def _load(loader: Loader, entry: Map, directory: str, variables: Variables, chai
     for path in files:
         if path in chain:
             names = " → ".join(display_name(name, loader.cwd) for name in (*chain, path))
-            raise SpecError(f"cannot include in a circle: {names}", where=where)
+            raise SpecError(f"cannot include in a circle: {names}", where=where, hint="remove one of these includes")
         if not loader.inputs.is_file(path):
-            raise SpecError(f"cannot find the included file {display_name(path, loader.cwd)}", where=where)
+            raise SpecError(
+                f"cannot find the included file {display_name(path, loader.cwd)}",
+                where=where,
+                hint="paths are relative to the project directory, or to the including file in an included one",
+            )
     own = outer.path(entry["project_directory"]) if entry.get("project_directory") else os.path.dirname(files[0])
     model = loader.model(files, own, _variables(loader, entry, outer.path, own, variables), chain)
     loader.resolver(own).tree(model)

@@ -74,12 +74,20 @@ class Inputs:
                 content = file.readall() or b""
         except FileNotFoundError:
             self.files[path] = None
-            raise SpecError(f"cannot find the {what} {path}", where=where) from None
+            raise SpecError(
+                f"cannot find the {what} {path}",
+                where=where,
+                hint="check the path; it is relative to the directory it is written for",
+            ) from None
         except IsADirectoryError:
-            raise SpecError(f"cannot read the {what} {path}: it is a directory", where=where) from None
+            raise SpecError(
+                f"cannot read the {what} {path}: it is a directory", where=where, hint="name a file in it"
+            ) from None
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise SpecError(f"cannot read the {what} {path}: {reason}", where=where) from None
+            raise SpecError(
+                f"cannot read the {what} {path}: {reason}", where=where, hint="it must be a file that you may read"
+            ) from None
         self.files[path] = (stamp_of(status), content)
         return content
 

@@ -102,7 +102,11 @@ class Loader:
         for document in documents:
             if not isinstance(document, Map):
                 found = "a list" if isinstance(document, Seq) else "text"
-                raise SpecError(f"cannot load a Compose file that is {found}, not a mapping", where=f"{name}:1:1")
+                raise SpecError(
+                    f"cannot load a Compose file that is {found}, not a mapping",
+                    where=f"{name}:1:1",
+                    hint="begin with services:",
+                )
         return documents
 
     def peek(self, path: str) -> list[Any]:

@@ -34,7 +34,11 @@ def fetch(path: str, environ: Mapping[str, str], candidates: tuple[str, ...], wh
     except RuntimeFault as fault:
         raise SpecError(f"cannot read {path}: {fault.message}", hint=fault.hint, where=where) from fault
     except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.filename}: {error.strerror}", where=where) from error
+        raise SpecError(
+            f"cannot read {path}: {error.filename}: {error.strerror}",
+            where=where,
+            hint="git must be installed, and ~/.cache/pycompose be yours to write",
+        ) from error
 
 
 def cache_dir(environ: Mapping[str, str]) -> str:
@@ -57,7 +61,10 @@ def _from_git(url: str, environ: Mapping[str, str], candidates: tuple[str, ...])
         _once(home, lambda target: fetch(f"{repository}#{commit}", target, keep=False))
     found = find_inside(home, inside)
     if not found:
-        raise SpecError(f"cannot read {url}: the repository has no {inside!r}")
+        raise SpecError(
+            f"cannot read {url}: the repository has no {inside!r}",
+            hint="name a path within it behind the #REF: as in #main:deploy",
+        )
     if not os.path.isdir(found):
         return found
     for name in candidates:
@@ -117,10 +124,12 @@ def _named(path: str, files: Iterable[ArtifactFile]) -> dict[str, bytes]:
             documents.append(file.data)
         elif file.media_type in (_COMPOSE, _ENV):
             if not name or name != os.path.basename(name) or name.startswith("."):
-                raise SpecError(f"cannot read {path}: it has a file of the name {name!r}")
+                raise SpecError(
+                    f"cannot read {path}: it has a file of the name {name!r}", hint="publish it with plain file names"
+                )
             named[name] = file.data
     if not documents:
-        raise SpecError(f"cannot read {path}: it has no Compose file")
+        raise SpecError(f"cannot read {path}: it has no Compose file", hint="it needs a compose.yaml, or name one")
     return {**named, "compose.yaml": b"\n---\n".join(documents)}
 
 

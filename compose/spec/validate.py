@@ -61,9 +61,11 @@ class _Judge:
             say((*path, "provider"), "needs a type, the program that provides the service", key=True)
         sources = ("image", "build", "provider")
         if not any(service.get(key) or (*path, key) in self.broken for key in sources):
-            self.fail(path, "has neither an image nor a build", key=True)
+            self.fail(path, "has neither an image nor a build", "give it image: NAME, or build: .", key=True)
         if service.get("network_mode") and service.get("networks"):
-            self.fail((*path, "network_mode"), "cannot be used together with networks", key=True)
+            self.fail(
+                (*path, "network_mode"), "cannot be used together with networks", "remove one of the two", key=True
+            )
         self.dependencies(path, service)
         self.references(path, service)
         self.mounts(path, service)
@@ -144,7 +146,11 @@ class _Judge:
         for index, item in enumerate(service.get("tmpfs") or ()):
             target = item.partition(":")[0] if isinstance(item, str) else ""
             if target in targets:
-                self.fail((*path, "tmpfs", index), f'"{target}" is mounted by {targets[target]} already')
+                self.fail(
+                    (*path, "tmpfs", index),
+                    f'"{target}" is mounted by {targets[target]} already',
+                    "remove one of the two",
+                )
             targets.setdefault(target, "tmpfs")
         for index, volume in _indexed(service.get("volumes")):
             if volume.get("type") == "bind" and not volume.get("source"):
@@ -156,7 +162,7 @@ class _Judge:
         for keys in (("deploy", "resources", "reservations", "devices"), ("gpus",)):
             for index, request in _indexed(_at(service, *keys)):
                 if "count" in request and "device_ids" in request:
-                    self.fail((*path, *keys, index), "count and device_ids exclude each other")
+                    self.fail((*path, *keys, index), "count and device_ids exclude each other", "remove one of the two")
 
     def limits(self, path: Path, service: Map) -> None:
         """An attribute and its twin below deploy must agree."""
@@ -182,10 +188,17 @@ class _Judge:
         if not isinstance(build, Map):
             return
         if build.get("dockerfile_inline") and "dockerfile" in build:
-            self.fail((*path, "build", "dockerfile_inline"), "cannot be used together with dockerfile", key=True)
+            self.fail(
+                (*path, "build", "dockerfile_inline"),
+                "cannot be used together with dockerfile",
+                "remove one of the two",
+                key=True,
+            )
         platform, platforms = service.get("platform"), build.get("platforms")
         if platform and platforms and platform not in platforms:
-            self.fail((*path, "build", "platforms"), f'do not include the service\'s platform "{platform}"')
+            self.fail(
+                (*path, "build", "platforms"), f'do not include the service\'s platform "{platform}"', "add it there"
+            )
         contexts = build.get("additional_contexts")
         for key, value in contexts.items() if isinstance(contexts, Map) else ():
             if isinstance(value, str) and value.startswith("service:"):
@@ -217,16 +230,25 @@ class _Judge:
             allowed = "letters, digits, dots, dashes and underscores, at least two of them, first a letter or digit"
             self.cannot_run(path, f'"{wanted}" is no name for a container: {allowed}')
         if wanted in names:
-            self.fail(path, f'"{wanted}" is the container_name of service "{names[wanted]}" already')
+            self.fail(path, f'"{wanted}" is the container_name of service "{names[wanted]}" already', "choose another")
         names.setdefault(wanted, name)
         replicas = service.get("scale", _at(service, "deploy", "replicas"))
         if isinstance(replicas, int) and replicas > 1:
-            self.fail(path, f"cannot be used with {replicas} replicas: names of containers are unique")
+            self.fail(
+                path,
+                f"cannot be used with {replicas} replicas: names of containers are unique",
+                "remove container_name",
+            )
 
     def external_volume(self, key: str, volume: Map) -> None:
         extra = [name for name in ("driver", "driver_opts", "labels") if volume.get(name)]
         if volume.get("external") and extra:
-            self.fail(("volumes", key, extra[0]), "an external volume exists already and cannot be described", key=True)
+            self.fail(
+                ("volumes", key, extra[0]),
+                "an external volume exists already and cannot be described",
+                "remove this, or external",
+                key=True,
+            )
 
     def file_source(self, section: str, key: str, item: Map) -> None:
         path: Path = (section, key)
@@ -242,7 +264,12 @@ class _Judge:
             self.fail(path, f"{text}; it needs exactly one", key=True)
         for name in ("driver", "template_driver"):
             if item.get(name):
-                self.fail((*path, name), "drivers of secrets and configs are not supported", key=True)
+                self.fail(
+                    (*path, name),
+                    "drivers of secrets and configs are not supported",
+                    "use file or environment",
+                    key=True,
+                )
 
 
 def order_or_cycle(root: Map, report: Report) -> tuple[str, ...]:
@@ -257,7 +284,7 @@ def order_or_cycle(root: Map, report: Report) -> tuple[str, ...]:
         known = {name: {target: {} for target in targets if target in edges} for name, targets in edges.items()}
         cycle = graph.find_cycle(graph.graph_of(known))
         where = locate(root, ("services", cycle[0], "depends_on", cycle[1 % len(cycle)]), key=True)
-        report.problem(graph.cycle_message(cycle), where=where)
+        report.problem(graph.cycle_message(cycle), hint="remove one of these dependencies", where=where)
     return order
 
 

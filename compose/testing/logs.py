@@ -62,7 +62,10 @@ def wait_log(
                     if count <= 0:
                         return line
     said = "".join(f"\n  {line}" for line in last) or "\n  (nothing)"
-    raise DependencyFailed(f"cannot wait longer for {pattern!r} in the log of {service}: {timeout} s; it said:{said}")
+    raise DependencyFailed(
+        f"cannot wait longer for {pattern!r} in the log of {service}: {timeout} s; it said:{said}",
+        hint="wait longer, or look for other words",
+    )
 
 
 def _line(line: Line) -> LogLine:

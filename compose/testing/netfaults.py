@@ -73,7 +73,9 @@ class NetworkFaults:
             self._stack.engine.before_start = lambda _ident: None
             follower.close()
         if fault.error is not None:
-            raise EngineError(f"cannot keep up {fault.text}: {fault.error}") from fault.error
+            raise EngineError(
+                f"cannot keep up {fault.text}: {fault.error}", hint="pycompose doctor says what this machine lacks"
+            ) from fault.error
 
     def _put_back(self, only: NetworkFault | None = None) -> None:
         with self._lock:
@@ -105,7 +107,9 @@ def _inside(stack: Stack, ident: str, pid: int, fault: NetworkFault, work: Calla
         return
     try:
         if read_spec(stack.roots, ident).namespaces.network == "host":
-            raise EngineError(f"cannot {fault.text}: it has the host's network")
+            raise EngineError(
+                f"cannot {fault.text}: it has the host's network", hint="a fault needs a network of the container's own"
+            )
         work(fd)
     finally:
         os.close(fd)

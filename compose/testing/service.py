@@ -124,7 +124,9 @@ class Replica:
         try:
             return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise EngineError(f"cannot enter the network of {self.service}: it is not running") from error
+            raise EngineError(
+                f"cannot enter the network of {self.service}: it is not running", hint="start it first"
+            ) from error
 
     # -- running things in it
 
@@ -289,7 +291,9 @@ def _execute(
     scope.check()
     out, err = found.stdout.decode("utf-8", "replace"), found.stderr.decode("utf-8", "replace")
     if found.timed_out:
-        raise EngineError(f"cannot wait longer for {' '.join(words)}: {timeout} s; it said:\n{out}{err}")
+        raise EngineError(
+            f"cannot wait longer for {' '.join(words)}: {timeout} s; it said:\n{out}{err}", hint="wait longer: timeout="
+        )
     return ExecResult(words, found.exit_code, out, err, found.seconds)
 
 

@@ -69,7 +69,7 @@ class Matcher:
         try:
             pattern = r".*" if text == "." else glob_regex(text, deep=True)
         except BuildFault as fault:
-            raise UsageError(fault.message, where=line.origin) from None
+            raise UsageError(fault.message, hint=fault.hint, where=line.origin) from None
         self._rows.append((keep, re.compile(rf"(?:{pattern})(?:/.*)?", re.DOTALL), line))
 
     def __bool__(self) -> bool:

@@ -89,9 +89,14 @@ def _rule(service: DesiredService, number: int, row: Mapping[str, Any]) -> Rule:
             f"cannot watch {name}: action rebuild needs a build", hint="add build:, or use sync or restart"
         )
     if action.startswith(SYNC) and not row.get("target"):
-        raise UsageError(f"cannot watch {name}: action {action} needs a target")
+        raise UsageError(
+            f"cannot watch {name}: action {action} needs a target",
+            hint="give it target: PATH, where the files go in the container",
+        )
     if action == SYNC_EXEC and not (row.get("exec") or {}).get("command"):
-        raise UsageError(f"cannot watch {name}: action {action} needs exec.command")
+        raise UsageError(
+            f"cannot watch {name}: action {action} needs exec.command", hint="give it exec: {command: [...]}"
+        )
     context = build.get("context") or ""
     context = context if context.startswith("/") else ""
     return Rule(

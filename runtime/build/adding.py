@@ -91,7 +91,9 @@ def download(url: str, checksum: str, target: str) -> tuple[str, int]:
         raise BuildFault(f"cannot fetch {url}: {getattr(error, 'reason', error)}") from error
     found = f"sha256:{digest.hexdigest()}"
     if checksum and checksum != found:
-        raise BuildFault(f"cannot use {url}: its checksum is {found}, not {checksum}")
+        raise BuildFault(
+            f"cannot use {url}: its checksum is {found}, not {checksum}", hint="use that, if it is what you expect"
+        )
     return name, _time(modified)
 
 
@@ -117,7 +119,10 @@ def check_checksum(text: str, source: str) -> None:
     """Raises BuildFault for a checksum that cannot be, or that its source cannot have."""
     algorithm, _, digits = text.partition(":")
     if not is_remote(source):
-        raise BuildFault(f"cannot use --checksum with {source!r}: only URLs and git repositories have one")
+        raise BuildFault(
+            f"cannot use --checksum with {source!r}: only URLs and git repositories have one",
+            hint="leave --checksum out",
+        )
     if is_git(source):
         if text.strip("0123456789abcdef") or not 7 <= len(text) <= 64:
             raise BuildFault(f"cannot use --checksum={text}: a repository's is a commit, or the beginning of one")

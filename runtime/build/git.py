@@ -55,7 +55,10 @@ def commit_of(repository: str, reference: str) -> str:
     for name in (f"refs/tags/{wanted}^{{}}", f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted):
         if name in found:
             return found[name]
-    raise BuildFault(f"cannot fetch {repository}: it has no branch or tag {reference}")
+    raise BuildFault(
+        f"cannot fetch {repository}: it has no branch or tag {reference}",
+        hint="name a branch, tag or commit that it has",
+    )
 
 
 def fetch(url: str, target: str, *, keep: bool, commit: str = "") -> str:
@@ -91,7 +94,9 @@ def fetch(url: str, target: str, *, keep: bool, commit: str = "") -> str:
 def _inside(target: str, directory: str, url: str) -> str:
     path = find_inside(target, directory)
     if not os.path.isdir(path):
-        raise BuildFault(f"cannot use {url}: it has no directory {directory!r}")
+        raise BuildFault(
+            f"cannot use {url}: it has no directory {directory!r}", hint="name one that it has behind the colon"
+        )
     return path
 
 

@@ -76,7 +76,9 @@ def settings_of(session: Session, options: Options) -> BuildOptions:
     try:
         memory = parse_bytes(options.memory) if options.memory else 0
     except ValueError as error:
-        raise UsageError(f"cannot use --memory {options.memory}: {error}") from None
+        raise UsageError(
+            f"cannot use --memory {options.memory}: {error}", hint="write a number of bytes, or 512m or 2g"
+        ) from None
     return BuildOptions(
         args=pairs(options.build_arg, session.environ),
         no_cache=options.no_cache,

@@ -56,7 +56,7 @@ def _commit(session: Session, container: ObservedContainer, options: Options) ->
 
     one = read_container(session.roots, container.id)
     if one is None:
-        raise UsageError(f"cannot commit {container.name}: it is gone")
+        raise UsageError(f"cannot commit {container.name}: it is gone", hint="pycompose ps -a shows what there is")
     base = resolve(session.roots, one.labels[labels.IMAGE])
     spec = read_spec(session.roots, container.id)
     service = read_annotations(session.roots, container.id).get("config") or {}

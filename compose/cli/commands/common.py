@@ -48,7 +48,7 @@ def refuse_pair(first: Mapping[str, bool], second: Mapping[str, bool]) -> None:
     for one, given in first.items():
         for other, also in second.items():
             if given and also:
-                raise UsageError(f"cannot use {one} and {other} together")
+                raise UsageError(f"cannot use {one} and {other} together", hint="leave one of them out")
 
 
 PULLS = ("", "policy", "always", "missing", "if_not_present", "never", "build")

@@ -125,4 +125,6 @@ def save(path: str, text: str) -> None:
         with open(path, "w") as file:
             file.write(text)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a directory that is there and yours"
+        ) from None

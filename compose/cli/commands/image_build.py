@@ -156,9 +156,15 @@ def _secret(word: str, session: Session) -> tuple[str, Secret]:
         with open(path, "rb") as file:
             content = file.read(LIMIT + 1)
     except OSError as error:
-        raise UsageError(f"cannot use --secret {word}: cannot read {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot use --secret {word}: cannot read {path}: {error.strerror}",
+            hint="write id=NAME,src=PATH of a file that can be read, or id=NAME,env=VARIABLE",
+        ) from error
     if len(content) > LIMIT:
-        raise UsageError(f"cannot use --secret {word}: it is larger than 500 KiB")
+        raise UsageError(
+            f"cannot use --secret {word}: it is larger than 500 KiB",
+            hint="give larger files with --build-context, and RUN --mount=from=NAME",
+        )
     return ident, Secret(content)
 
 
@@ -175,7 +181,7 @@ def _size(text: str, flag: str) -> int:
     try:
         return parse_bytes(text) if text else 0
     except ValueError as error:
-        raise UsageError(f"cannot use {flag} {text}: {error}") from None
+        raise UsageError(f"cannot use {flag} {text}: {error}", hint="write 512m or 2g") from None
 
 
 def _ulimit(word: str) -> Rlimit:

@@ -25,7 +25,10 @@ def run(session: Session, options: Options) -> int:
     from runtime.images.registry.login import login
 
     if options.password and options.password_stdin:
-        raise UsageError("cannot use --password with --password-stdin")
+        raise UsageError(
+            "cannot use --password with --password-stdin",
+            hint="leave one of them out; --password-stdin keeps it out of the shell's history",
+        )
     if options.password_stdin and not options.username:
         raise UsageError("cannot read the password from stdin without a name", hint="add --username NAME")
     if options.password:

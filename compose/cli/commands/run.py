@@ -195,7 +195,7 @@ def _from_files(paths: tuple[str, ...]) -> dict[str, str]:
             with open(path, "rb") as file:
                 content = file.read()
         except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+            raise UsageError(f"cannot read {path}: {error.strerror}", hint="name a file that can be read") from None
         entries = parse(content, path, os.environ.get)
         found.update({key: value for key, value in entries.items() if value is not None})
     return found

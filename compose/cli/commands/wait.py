@@ -39,7 +39,7 @@ def _first_end(session: Session, project: str, desired: Desired | None, services
 
     containers = select(session.observe(project, desired), desired, services)
     if not containers:
-        raise UsageError(f'cannot wait: no containers for project "{project}"')
+        raise UsageError(f'cannot wait: no containers for project "{project}"', hint="start it: pycompose up -d")
     with ProjectFollower(session.roots, project, services, containers, tail=0) as follower:
         while True:
             for event in follower.wait():

@@ -210,7 +210,7 @@ def test_problems_for_editors(here: Here) -> None:
     (here.directory / "compose.yaml").write_text("services:\n  a:\n    imag: x\n    tty: maybe\n")
     found = json.loads(here.ask("config", "-q", "--format", "json", code=1))
     assert found["problems"] == [
-        {"file": "compose.yaml", "line": 2, "column": 3, "path": "services.a", "hint": "",
+        {"file": "compose.yaml", "line": 2, "column": 3, "path": "services.a", "hint": "give it image: NAME, or build: .",
          "message": "services.a: has neither an image nor a build"},
         {"file": "compose.yaml", "line": 3, "column": 5, "path": "services.a.imag", "hint": 'did you mean "image"?',
          "message": "services.a.imag: unknown key"},

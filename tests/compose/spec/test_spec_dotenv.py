@@ -82,7 +82,8 @@ A.B-C=odd
 def test_broken_env_files(text: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse(text.encode(), "x.env", lambda name: None)
-    assert caught.value.text() == message
+    assert str(caught.value.text()).split("\n  ")[0] == message
+    assert caught.value.hint
 
 
 def test_not_text() -> None:

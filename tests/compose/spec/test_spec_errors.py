@@ -53,12 +53,12 @@ CASES = {
     ],
     "volumes: [./a:b]": ['compose.yaml:1:36: services.a.volumes[0]: the target "b" is not an absolute path'],
     "tmpfs: /a, volumes: [./a:/a]": [
-        'compose.yaml:1:33: services.a.tmpfs: "/a" is mounted by volumes already'.replace("tmpfs:", "tmpfs[0]:")
+        'compose.yaml:1:33: services.a.tmpfs: "/a" is mounted by volumes already\n  remove one of the two'.replace("tmpfs:", "tmpfs[0]:")
     ],
     "networks: [n], network_mode: host": [
         'compose.yaml:1:37: services.a.networks.n: the network "n" is not defined\n'
         "  declare it at top level, below networks:",
-        "compose.yaml:1:41: services.a.network_mode: cannot be used together with networks",
+        "compose.yaml:1:41: services.a.network_mode: cannot be used together with networks\n  remove one of the two",
     ],
     "secrets: [s]": [
         'compose.yaml:1:36: services.a.secrets[0]: the secret "s" is not defined\n'
@@ -68,10 +68,10 @@ CASES = {
     "depends_on: {a: {restart: true}}": [
         "compose.yaml:1:39: services.a.depends_on.a: needs a condition\n"
         "  service_started, service_healthy or service_completed_successfully",
-        "compose.yaml:1:39: dependency cycle: a → a",
+        "compose.yaml:1:39: dependency cycle: a → a\n  remove one of these dependencies",
     ],
     "container_name: ab, scale: 2": [
-        "compose.yaml:1:42: services.a.container_name: cannot be used with 2 replicas: names of containers are unique"
+        "compose.yaml:1:42: services.a.container_name: cannot be used with 2 replicas: names of containers are unique\n  remove container_name"
     ],
     "scale: 2, deploy: {replicas: 3}": [
         "compose.yaml:1:33: services.a.scale: is 2, but deploy.replicas is 3\n  keep one of the two"
@@ -80,8 +80,8 @@ CASES = {
         "compose.yaml:1:32: services.a.cpus: is 1, but deploy.resources.limits.cpus is 2\n  keep one of the two"
     ],
     "ports: ": ["compose.yaml:1:26: services.a.ports: has no value\n  give it one, or remove the line"],
-    "env_file: no.env": ["compose.yaml:1:36: cannot find the environment file DIR/no.env"],
-    "env_file: .": ["compose.yaml:1:36: cannot read the environment file DIR: it is a directory"],
+    "env_file: no.env": ["compose.yaml:1:36: cannot find the environment file DIR/no.env\n  check the path; it is relative to the directory it is written for"],
+    "env_file: .": ["compose.yaml:1:36: cannot read the environment file DIR: it is a directory\n  name a file in it"],
     "image: y": ['compose.yaml:1:26: the key "image" is defined twice\n  it is already defined in line 1'],
     "labels: !foo {a: b}": [
         'compose.yaml:1:34: unknown YAML tag "!foo"\n  Compose knows !reset and !override'
@@ -95,7 +95,7 @@ CASES = {
         "  set U in the environment or in .env"
     ],
     "extends: b": ['compose.yaml:1:35: cannot extend "b": there is no such service'],
-    "extends: a": ["compose.yaml:1:35: cannot extend in a circle: a → a"],
+    "extends: a": ["compose.yaml:1:35: cannot extend in a circle: a → a\n  remove one of these extends"],
 }  # fmt: skip
 
 
@@ -107,8 +107,8 @@ def test_service_attribute(attribute: str, tmp_path: Path) -> None:
 
 WHOLE = {
     "": ["compose.yaml: cannot load an empty Compose file\n  it needs at least services:"],
-    "hello": ["compose.yaml:1:1: cannot load a Compose file that is text, not a mapping"],
-    "- a": ["compose.yaml:1:1: cannot load a Compose file that is a list, not a mapping"],
+    "hello": ["compose.yaml:1:1: cannot load a Compose file that is text, not a mapping\n  begin with services:"],
+    "- a": ["compose.yaml:1:1: cannot load a Compose file that is a list, not a mapping\n  begin with services:"],
     "services:\n\ta: x\n": [
         "compose.yaml:2:1: cannot read as YAML: found character that cannot start any token\n"
         "  YAML is indented with spaces, never with tabs"
@@ -118,31 +118,37 @@ WHOLE = {
         "  while parsing a flow mapping which began in line 1"
     ],
     "services:": ["compose.yaml:1:1: services: expected a mapping, not nothing"],
-    "services: {a: {}}": ["compose.yaml:1:12: services.a: has neither an image nor a build"],
+    "services: {a: {}}": [
+        "compose.yaml:1:12: services.a: has neither an image nor a build\n  give it image: NAME, or build: ."
+    ],
     "services: {a: }": ["compose.yaml:1:12: services.a: has no value\n  give it one, or remove the line"],
     "services: {'a b': {image: x}}": [
         'compose.yaml:1:12: services.a b: "a b" cannot be the name of a service\n'
         "  use letters, digits, dots, dashes and underscores"
     ],
     "network: {}\nservices: {}": ['compose.yaml:1:1: network: unknown key\n  did you mean "networks"?'],
-    "a: &a [*a]\nservices: {}": ["compose.yaml:1:4: cannot read an anchor that contains itself"],
+    "a: &a [*a]\nservices: {}": [
+        "compose.yaml:1:4: cannot read an anchor that contains itself\n  an alias stands for what was written before it; use it outside of its anchor"
+    ],
     "services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [c]}, c: {image: x, depends_on: [a]}}": [
-        "compose.yaml:1:39: dependency cycle: a → b → c → a"
+        "compose.yaml:1:39: dependency cycle: a → b → c → a\n  remove one of these dependencies"
     ],
     "services: {a: {image: x, container_name: foo}, b: {image: x, container_name: foo}}": [
-        'compose.yaml:1:78: services.b.container_name: "foo" is the container_name of service "a" already'
+        'compose.yaml:1:78: services.b.container_name: "foo" is the container_name of service "a" already\n  choose another'
     ],
     "services: {a: {image: x, depends_on: [b]}, b: {image: y, profiles: [p]}}": [
         'compose.yaml:1:39: services.a.depends_on.b: depends on "b", which no active profile includes\n'
         "  activate one of b's profiles with --profile, or set required: false"
     ],
     "services: {a: {image: x, volumes: [v:/v]}}\nvolumes: {v: {external: true, driver: d}}": [
-        "compose.yaml:2:31: volumes.v.driver: an external volume exists already and cannot be described"
+        "compose.yaml:2:31: volumes.v.driver: an external volume exists already and cannot be described\n  remove this, or external"
     ],
     "services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {}}": [
         "compose.yaml:2:11: secrets.s: has no file or environment; it needs exactly one"
     ],
-    "include: [b.yaml]\nservices: {}": ["compose.yaml:1:11: cannot find the included file b.yaml"],
+    "include: [b.yaml]\nservices: {}": [
+        "compose.yaml:1:11: cannot find the included file b.yaml\n  paths are relative to the project directory, or to the including file in an included one"
+    ],
     "include: ['file:///no/such/repository.git']": [
         "compose.yaml:1:11: cannot read file:///no/such/repository.git: cannot fetch with git: fatal: '/no/such/repository.git' does not appear to be a git repository"
     ],
@@ -175,7 +181,7 @@ services:
         'compose.yaml:4:5: services.web.port: unknown key\n  did you mean "ports"?',
         'compose.yaml:5:10: services.web.tty: expected true or false, not "perhaps"',
         'compose.yaml:6:18: services.web.depends_on.db: depends on "db", which is not defined',
-        "compose.yaml:7:3: services.worker: has neither an image nor a build",
+        "compose.yaml:7:3: services.worker: has neither an image nor a build\n  give it image: NAME, or build: .",
         'compose.yaml:8:18: services.worker.command[1]: expected text, not the number 1\n  put it in quotes: "1"',
     ]
 
@@ -194,7 +200,9 @@ def test_a_problem_of_an_override_is_placed_there(tmp_path: Path) -> None:
 def test_alias_bomb(tmp_path: Path) -> None:
     lines = ["x0: &x0 [a,a,a,a,a,a,a,a,a,a]"]
     lines += [f"x{i}: &x{i} [{','.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 8)]
-    assert errors(tmp_path, "\n".join(lines)) == ["compose.yaml: cannot read more than 100000 nodes of one document"]
+    assert errors(tmp_path, "\n".join(lines)) == [
+        "compose.yaml: cannot read more than 100000 nodes of one document\n  use fewer aliases, or several files"
+    ]
 
 
 def test_not_utf8(tmp_path: Path) -> None:

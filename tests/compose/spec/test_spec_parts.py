@@ -60,7 +60,7 @@ def test_include_with_env_file_and_directory(tmp_path: Path) -> None:
 def test_include_in_a_circle(tmp_path: Path) -> None:
     write(tmp_path, b__yaml="include: [compose.yaml]\nservices: {}")
     assert errors(tmp_path, "include: [b.yaml]\nservices: {}") == [
-        "b.yaml:1:11: cannot include in a circle: compose.yaml → b.yaml → compose.yaml"
+        "b.yaml:1:11: cannot include in a circle: compose.yaml → b.yaml → compose.yaml\n  remove one of these includes"
     ]
 
 

@@ -267,7 +267,7 @@ def test_a_range_of_host_ports_is_any_free_one(tmp_path: Path) -> None:
 
 def test_x_below_services_is_a_service(tmp_path: Path) -> None:
     assert errors(tmp_path, "services: {x-a: {user: u}, b: {image: x}}") == [
-        "compose.yaml:1:12: services.x-a: has neither an image nor a build"
+        "compose.yaml:1:12: services.x-a: has neither an image nor a build\n  give it image: NAME, or build: ."
     ]
 
 
