@@ -99,7 +99,7 @@ class Builder:
             )
             self._open_caches()
             self.hashing = Hashing(self.cache)
-            self.digests = Digests(self._memo_path("files"))
+            self.digests = Digests(self._memo_path("files"), self.check_stopped)
             self.unchanged = Unchanged(self._memo_path("files-of"))
             self.machine = self._machine()
             self.runner = Runner(self.roots, self.machine, self._resolv_conf, self._host_addresses)

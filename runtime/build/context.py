@@ -18,7 +18,7 @@ from runtime.images.merged import Found, Merged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 FRESH = 50_000_000  # a file changed within so many ns of its hashing could change again without a trace
 
@@ -70,10 +70,12 @@ def open_context(directory: str, ignore: Ignore) -> ContextTree:
 
 
 class Digests:
-    """Hashes of files' content. ``path``: where they are remembered, or empty."""
+    """Hashes of files' content. ``path``: where they are remembered, or empty. ``check`` is called before a file is
+    read; what it raises ends the work."""
 
-    def __init__(self, path: str = "") -> None:
+    def __init__(self, path: str = "", check: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self.check = check
         self.changed = False
         self.now = time.time_ns()
         self._known: dict[str, list[object]] | None = None
@@ -99,6 +101,7 @@ class Digests:
         row = self.known.get(key)
         if row is not None and row[:4] == state:
             return str(row[4])
+        self.check()
         digest = hash_file(found.path)
         if self.now - max(info.st_mtime_ns, info.st_ctime_ns) > FRESH:
             self.known[key] = [*state, digest]

@@ -18,7 +18,7 @@ from runtime.tree import is_whiteout, open_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.build.modes import Chmod
 
@@ -64,6 +64,7 @@ class Copier:
         self.dirs.made_mode = mode.numeric if mode else -1
         self.size = 0
         self._linked: dict[tuple[int, int], At] = {}
+        self.check: Callable[[], None] = lambda: None  # called between entries; what it raises ends the copy
 
     def close(self) -> None:
         """Set the directories' times, deepest first."""
@@ -127,6 +128,7 @@ class Copier:
 
     def _fill(self, tree: Merged, pick: Pick, top: At) -> None:
         for path, found in entries_of(tree, pick):
+            self.check()
             if path:
                 at = (*top, *os.fsencode(path).split(b"/"))
                 if found.dirs:

@@ -166,6 +166,7 @@ def _write(
 ) -> int:
     below = () if made.link else stage.state.layers
     copier = Copier(f"{place}/diff", below, made.owner, made.mode, foreign)
+    copier.check = stage.builder.check_stopped
     try:
         for name, content in made.documents:
             copier.write(made.destination, name, content)

@@ -129,6 +129,25 @@ def test_a_registry_that_never_answers_is_left(project: MakeProject, deaf: Deaf,
     interrupted(one, one.machine.snapshot(), *words, begun=deaf.asked)
 
 
+def test_a_long_copy_ends(project: MakeProject) -> None:
+    one = project(APP)
+    write(one, "FROM IMAGE\nCOPY src /x\n")
+    for directory in range(60):
+        (one.dir / f"src/{directory}").mkdir()
+        for number in range(300):
+            (one.dir / f"src/{directory}/{number}").write_bytes(b"x")
+    child = one.start("build")
+    assert child.stderr is not None
+    assert b"COPY" in child.stderr.readline()
+    time.sleep(0.2)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    assert child.wait(20) == 130
+    assert time.monotonic() - began < 3  # what was copied is removed, which takes its time
+    assert os.listdir(f"{one.machine.state}/images/staging") == []
+
+
 def test_up_leaves_the_old_container_and_its_image(project: MakeProject) -> None:
     one = project(APP)
     write(one, "FROM IMAGE\nRUN echo old > /which\n")
