@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from runtime.state import State
 
 
+def stop_signal(name: str) -> int:
+    """Its number. Whatever the name, a container can be stopped."""
+    try:
+        return signal_number(name)
+    except RuntimeFault:
+        return SIGTERM
+
+
 class Control:
     """The listening socket and its connections."""
 
@@ -111,20 +119,12 @@ class Control:
         if self.shim.state.status == STOPPED:
             return {"exit": self.shim.state.exit_code}
         self.waiters.append(channel)
-        number = self._stop_signal(message.get("signal") or self.shim.spec.stop_signal)
+        number = stop_signal(message.get("signal") or self.shim.spec.stop_signal)
         timeout = message.get("timeout")
         if timeout is None:
             timeout = self.shim.spec.stop_timeout / 1e9
         self.shim.stop(number, None if timeout < 0 else timeout)
         return None
-
-    @staticmethod
-    def _stop_signal(name: str) -> int:
-        """Whatever the name, a container can be stopped."""
-        try:
-            return signal_number(name)
-        except RuntimeFault:
-            return SIGTERM
 
     def op_kill(self, _channel: Channel, message: Message, _fds: list[int]) -> Message:
         if self.shim.state.status not in ALIVE:

@@ -130,6 +130,7 @@ def _fork(body: Callable[[], None], keep: tuple[int, ...], errors: str) -> int:
     try:
         os.setsid()
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)  # a shim that forks a helper has its own way with it
         _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         close_others(keep)
         body()

@@ -19,7 +19,7 @@ from runtime.linux.identity import boot_id, start_time, zombie_status
 from runtime.mounts import settle_upper
 from runtime.paths import Bundle, Roots, remove_run_dir
 from runtime.record import EMPTY, replace
-from runtime.shim import booting, control, keeping, output, probes, restart, stdio
+from runtime.shim import booting, control, farewell, keeping, output, probes, restart, stdio
 from runtime.shim.loop import Loop
 from runtime.signals import SIGKILL
 from runtime.spec import ContainerSpec, changed_files, decode
@@ -73,6 +73,7 @@ class Supervisor:
         self.control = control.Control(self)
         self.keeping = keeping.Keeping(self)
         self.probes = probes.Probes(self)
+        self.farewell = farewell.Farewell(self.loop, self._say_goodbye)
 
     # -- beginnings
 
@@ -278,6 +279,11 @@ class Supervisor:
                 self.kill()
             elif timeout is not None and self.kill_timer is None:
                 self.kill_timer = self.loop.later(timeout, self.kill)
+
+    def _say_goodbye(self) -> None:
+        """The machine goes down: stop as the container's own settings want it."""
+        seconds = self.spec.stop_timeout / 1e9
+        self.stop(control.stop_signal(self.spec.stop_signal), seconds if seconds >= 0 else None)
 
     def kill(self) -> None:
         """SIGKILL to everything in the container. A frozen v1 task dies only after the thaw."""
