@@ -124,3 +124,9 @@ def test_contents_are_in_the_hash(tmp_path: Path) -> None:
 def test_a_volume_with_too_many_or_empty_parts(tmp_path: Path) -> None:
     told = errors(tmp_path, "services: {a: {image: x, volumes: ['a:b:c:d', ':']}}")
     assert [line.split("\n  ")[1] for line in told] == ["too many colons", "a part is empty"]
+
+
+def test_a_list_of_an_extended_file_that_text_replaces(tmp_path: Path) -> None:
+    (tmp_path / "o.yaml").write_text("services: {b: {image: x, mem_limit: []}}")
+    found = service(tmp_path, "services: {a: {extends: {file: o.yaml, service: b}, mem_limit: 1g}}")
+    assert found["mem_limit"] == "1073741824"
