@@ -15,7 +15,7 @@ from runtime.cgroups.hierarchy import hierarchies
 from runtime.linux.process import knows_exit_of_others
 from tests.e2e.conftest import MakeProject
 from tests.support import world
-from tests.support.cli import Machine, Project, Terminal, eventually, kill
+from tests.support.cli import PATIENCE, Machine, Project, Terminal, eventually, kill
 
 pytestmark = pytest.mark.root
 
@@ -65,7 +65,7 @@ services:
     back(app, "a", kill_shim(app, "a"))
     assert app.state("a")["pid"] == before
     shell = terminal(app, "attach", "a")
-    time.sleep(0.2)
+    time.sleep(0.2 * PATIENCE)  # what is typed before it has the terminal is lost
     shell.write("words\n")
     shell.expect("got words")
     shell.close()
