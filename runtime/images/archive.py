@@ -13,7 +13,8 @@ from runtime.errors import BadArchive, RuntimeFault
 from runtime.images import builtin
 from runtime.images.compression import decompress
 from runtime.images.image_config import check_config
-from runtime.images.ingest import MAX_LAYERS, Failing, Layer, Staging, add_image, open_source, write_reference
+from runtime.images.importing import open_source
+from runtime.images.ingest import MAX_LAYERS, Failing, Layer, Staging, add_image, write_reference
 from runtime.images.members import Blob, Members, open_members
 from runtime.images.reference import Reference, is_digest, parse
 from runtime.images.store import Image

@@ -80,7 +80,7 @@ def _is_static(path: str) -> bool:
 
 
 def _make(roots: Roots, program: str, state: str) -> Image:
-    from runtime.images.ingest import import_rootfs
+    from runtime.images.importing import import_rootfs
 
     changes = [
         "CMD sh",

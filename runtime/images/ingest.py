@@ -11,16 +11,12 @@ import errno
 import fcntl
 import os
 import threading
-import time
 
 from runtime import plain_json as json
-from runtime.errors import BadArchive, Conflict, RuntimeFault
-from runtime.images import builtin
-from runtime.images.changes import apply_changes
-from runtime.images.compression import chunks_of, decompress
+from runtime.errors import BadArchive, RuntimeFault
 from runtime.images.merged import Merged
-from runtime.images.reference import Reference, parse
-from runtime.images.store import Image, encode_image, image_path, read_image, reference_path, store_dir
+from runtime.images.reference import Reference
+from runtime.images.store import Image, encode_image, image_path, reference_path, store_dir
 from runtime.images.tape import NAME as TAPE
 from runtime.images.tape import Tape
 from runtime.images.tar import Source, TarReader
@@ -32,9 +28,7 @@ from runtime.tree import fsync_directory, open_directory, remove_tree, syncfs, w
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
-    from runtime.images.compression import Readable
     from runtime.paths import Roots
 
 MAX_LAYERS = 500  # what overlayfs stacks
@@ -342,63 +336,3 @@ class Failing:
             raise RuntimeFault(f"cannot {self._what}: the disk is full", hint) from error
         place = f" ({os.fsdecode(error.filename)})" if error.filename else ""
         raise RuntimeFault(f"cannot {self._what}: {error.strerror}{place}") from error
-
-
-def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, changes: Sequence[str]) -> Image:
-    name = parse(reference)
-    if name.full in builtin.FULL_NAMES or name.digest:
-        reason = "a name has no digest" if name.digest else "that is the name of the built-in image"
-        raise Conflict(f"cannot import an image as {reference!r}: {reason}")
-    config: dict[str, Any] = apply_changes({}, changes)
-    file, close = open_source(source)
-    try:
-        with Failing(roots, f"import image {name.familiar!r}", _shown(source)), Staging(roots) as staging:
-            layer = staging.add_layer(decompress(chunks_of(file)), ())
-            same = _same_image(roots, name, layer, config)
-            if same is not None:
-                return same
-            return add_image(staging, _import_config(config, layer, source), (layer,), (name,))
-    finally:
-        if close:
-            close.close()
-
-
-def _shown(source: object) -> str:
-    return source if isinstance(source, str) and source != "-" else "standard input"
-
-
-def _same_image(roots: Roots, name: Reference, layer: Layer, config: dict[str, Any]) -> Image | None:
-    """The image of this name, if the import would only change its date: its containers then stay as they are."""
-    try:
-        image = read_image(reference_path(roots, name.full))
-    except FileNotFoundError:
-        return None
-    known = os.path.exists(f"{store_dir(roots)}/{layer.name}")
-    return image if known and image.layers == (layer.diff_id,) and image.config == config else None
-
-
-def _import_config(config: dict[str, Any], layer: Layer, source: object) -> bytes:
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    comment = f"imported from {source}" if isinstance(source, str) else "imported"
-    plain = {
-        "created": created,
-        "architecture": builtin.architecture(),
-        "os": "linux",
-        "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-        "history": [{"created": created, "comment": comment}],
-    }
-    return json.dumps(plain, separators=(",", ":")).encode()
-
-
-def open_source(source: Readable | str | int) -> tuple[Readable, Any]:
-    """A source as a binary file, and what to close afterwards. Raises RuntimeFault when it cannot be read."""
-    if isinstance(source, int) or source == "-":
-        return open(0 if source == "-" else int(str(source)), "rb", buffering=0, closefd=False), None
-    if not isinstance(source, str):
-        return source, None
-    try:
-        file = open(source, "rb", buffering=0)
-    except OSError as error:
-        raise RuntimeFault(f"cannot read {source!r}: {error.strerror}") from error
-    return file, file

@@ -214,7 +214,7 @@ def import_rootfs(roots: Roots, source: Readable | str | int, reference: str, ch
 
     ``changes``: Dockerfile instructions for the configuration (``CMD ["sh"]``). Raises BadArchive, RuntimeFault.
     """
-    from runtime.images.ingest import import_rootfs as do
+    from runtime.images.importing import import_rootfs as do
 
     return do(roots, source, reference, changes)
 
