@@ -63,7 +63,10 @@ def describe(state: State) -> str:
 
 def failed_start(stack: Stack, error: ComposeError) -> str:
     """Why a stack did not come up: which service, which condition, the last probe and lines; then all the others."""
-    text = f"cannot bring up the stack {stack.name}: {error.text()}"
+    from compose.engine.waiting import WHY
+
+    said = error.text().removesuffix(f"\n  {WHY}")  # the stack is gone by then
+    text = f"cannot bring up the stack {stack.name}: {said}"
     try:
         rows = [f"  {short_name(stack.name, one.name)}: {_first_line(stack, one)}" for one in stack.containers()]
     except ComposeError:
