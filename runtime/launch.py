@@ -11,7 +11,6 @@ import array
 import functools
 import gc
 import os
-import select
 
 from runtime import capabilities, entry, seccomp
 from runtime.cgroups.hierarchy import hierarchies
@@ -61,12 +60,12 @@ class Spawned:
         self.netns_fd = -1
         self.master_fd = -1
         self.left_out: list[str] = []  # sentences about limits that this machine does not know
-        self.channel = channel
+        self._channel = channel
         self._name = name
 
     def start(self) -> None:
         """Let it exec. Raises StartFailed when the program cannot be executed; then the process has ended."""
-        channel = self.channel
+        channel = self._channel
         try:
             channel.send(b"S", _socket.MSG_NOSIGNAL)
             data = channel.recv(8192)
@@ -78,7 +77,7 @@ class Spawned:
 
     def abort(self) -> None:
         """Kill it and wait for its end."""
-        self.channel.close()
+        self._channel.close()
         end(self.pidfd)
 
 
@@ -93,12 +92,11 @@ def start_failure(data: bytes, sentence: str) -> StartFailed:
 
 
 def end(pidfd: int) -> None:
-    """Kill a process, wait for its end and reap it, if it is a child."""
+    """Kill a child and reap it."""
     try:
         proc.pidfd_send_signal(pidfd, proc.SIGKILL)
     except ProcessLookupError:
         pass
-    select.select((pidfd,), (), ())
     proc.exit_status(pidfd, parent=True)
 
 
@@ -111,15 +109,13 @@ def spawn_init(
     netns_fd: int | None,
     resolve: Callable[[str], int] | None = None,
     floor: str = "",
-    sibling: bool = False,
 ) -> Spawned:
     """Create the container's init, set up and waiting before exec.
 
     ``stdio``: the child's descriptors 0 to 2; none with a terminal. ``netns_fd``: join this network namespace instead
     of making one. ``resolve``: the pid of another container by id, for ``container:`` namespaces. ``floor``: of a build
     step, what lies below its layers in place of a container's mount points; it also gets no variable HOSTNAME.
-    ``sibling``: the init is to be a child of our parent. Raises RuntimeFault with the step and path that failed; then
-    nothing is left.
+    Raises RuntimeFault with the step and path that failed; then nothing is left.
     """
     opened: list[int] = []
     box = Box()
@@ -134,7 +130,7 @@ def spawn_init(
         if floor and not any(word.startswith("HOSTNAME=") for word in spec.process.env):
             box.env.pop(b"HOSTNAME", None)
         cgroup.begin()
-        return _spawn(box, cgroup, flags | (proc.CLONE_PARENT if sibling else 0), pid_namespace, rules)
+        return _spawn(box, cgroup, flags, pid_namespace, rules)
     finally:
         for fd in opened:
             os.close(fd)

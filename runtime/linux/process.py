@@ -16,7 +16,6 @@ SIGKILL = int(_signal.SIGKILL)
 SIGTERM = int(_signal.SIGTERM)
 
 CLONE_FS = 0x00000200
-CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -65,8 +64,9 @@ def clone3(flags: int, cgroup: int = -1) -> tuple[int, int]:
     or ``os._exit``.
     """
     pidfd = ctypes.c_int(-1)
-    own = 0 if flags & CLONE_PARENT else _signal.SIGCHLD  # a sibling ends with the signal that we end with
-    args = _CloneArgs(flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, pidfd=ctypes.addressof(pidfd), exit_signal=own)
+    args = _CloneArgs(
+        flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND, pidfd=ctypes.addressof(pidfd), exit_signal=_signal.SIGCHLD
+    )
     if cgroup >= 0:
         args.flags |= CLONE_INTO_CGROUP
         args.cgroup = cgroup

@@ -19,7 +19,7 @@ from runtime.linux.identity import boot_id, start_time, zombie_status
 from runtime.mounts import settle_upper
 from runtime.paths import Bundle, Roots, remove_run_dir
 from runtime.record import EMPTY, replace
-from runtime.shim import booting, control, farewell, keeping, output, probes, restart, stdio
+from runtime.shim import control, farewell, keeping, output, probes, restart, stdio
 from runtime.shim.loop import Loop
 from runtime.signals import SIGKILL
 from runtime.spec import ContainerSpec, changed_files, decode
@@ -157,7 +157,14 @@ class Supervisor:
         """A new init process, waiting before exec. Keeps the network namespace of the run before."""
         child_ends = self.io.child_ends()
         try:
-            self.spawned = booting.boot(self.spec.name, lambda: self._make(child_ends))
+            self.spawned = launch.spawn_init(
+                self.spec,
+                self.bundle,
+                self.roots,
+                stdio=child_ends,
+                netns_fd=self.netns if self.netns >= 0 else None,
+                resolve=self._pid_of,
+            )
         finally:
             for fd in child_ends or ():
                 os.close(fd)
@@ -170,17 +177,6 @@ class Supervisor:
         self.io.use_master(self.spawned.master_fd)
         self.state = replace(self.state, pid=self.spawned.pid, start_time=self.spawned.start_time)
         self.loop.watch(self.pidfd, self._ended)
-
-    def _make(self, child_ends: tuple[int, int, int] | None) -> launch.Spawned:
-        return launch.spawn_init(
-            self.spec,
-            self.bundle,
-            self.roots,
-            stdio=child_ends,
-            netns_fd=self.netns if self.netns >= 0 else None,
-            resolve=self._pid_of,
-            sibling=True,
-        )
 
     def _pid_of(self, ident: str) -> int:
         """The init of another container, for shared namespaces. Raises RuntimeFault when it does not run."""
