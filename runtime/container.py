@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from runtime.messages import Message
 
-_LAUNCH = "import gc, sys; gc.disable(); sys.path.append(sys.argv[1]); from runtime.shim.launcher import main; main()"
+_LAUNCH = "import sys; sys.path.append(sys.argv[1]); from runtime.shim.launcher import main; main()"
 FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, EXT4_TOPDIR_FL = 0x80086601, 0x40086602, 0x20000  # ioctl_iflags(2)
 RECONNECT = 3.0  # seconds in which a killed shim is expected back
 

@@ -29,7 +29,7 @@ MARK = "b017d0"  # how the ids of steps begin
 HOSTNAME = "buildkitsandbox"  # what images that look at it expect
 HOST_GATEWAY = "host-gateway"  # in place of an address: this machine, as docker build --add-host has it
 # as the launcher's
-_BOOT = "import gc, sys; gc.disable(); sys.path.append(sys.argv[1]); from runtime.build.runner import main; main()"
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from runtime.build.runner import main; main()"
 _HOSTS = "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _FLOOR_DIRECTORIES = ("dev", "etc", "proc", "sys")
 _FLOOR_FILES = ("etc/hosts", "etc/resolv.conf")
