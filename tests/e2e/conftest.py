@@ -78,7 +78,7 @@ def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     leaks: list[str] = []
     try:
-        eventually(lambda: not leaks_of(machine, before, leaks), 5, "clean machine")
+        eventually(lambda: not leaks_of(machine, before, leaks), 15, "clean machine")
     except AssertionError:
         pytest.fail("left behind:\n" + "\n".join(leaks))
 

@@ -59,7 +59,7 @@ def layers(tmp_path: Path) -> Iterator[Layers]:
     home.mkdir(mode=0o700)
     before = len(os.listdir("/proc/self/fd"))
     yield Layers(home)
-    assert len(os.listdir("/proc/self/fd")) == before, "descriptors leaked"
+    assert len(os.listdir("/proc/self/fd")) <= before, "descriptors leaked"  # other tests' garbage may go meanwhile
 
 
 def is_whiteout(path: Path) -> bool:
