@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+HOST_GATEWAY = "host-gateway"  # in place of the address of an extra host: this machine, as Docker has it
+
 
 @record
 class Rlimit:

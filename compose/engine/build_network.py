@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from netplan.spec import Endpoint
     from netplan.store import Store
     from runtime.images.registry.progress import Part
     from runtime.images.store import Image
@@ -45,7 +46,7 @@ class BuildSurroundings:
         self._netns = -1
         self._container = f"build-{os.urandom(8).hex()}"
         self._own = ""
-        self._gateways: tuple[str, ...] = ()
+        self._endpoint: Endpoint | None = None
 
     def pull_image(self, reference: str, tell: Callable[[Part], None]) -> Image:
         """Bring an image from its registry; what it warns of is told, too. Raises RuntimeFault."""
@@ -77,19 +78,17 @@ class BuildSurroundings:
             network.create_network(store, NetworkSpec(name, labels=labels))
         namespace = new_namespace()
         try:
-            row, _fds = endpoint.attach(
-                store, EndpointSpec(name, self._container, "eth0", (self._container,)), namespace
-            )
+            spec = EndpointSpec(name, self._container, "eth0", (self._container,))
+            self._endpoint, _fds = endpoint.attach(store, spec, namespace)
         except BaseException:
             os.close(namespace)
             raise
-        on = network.get_network(store, name)
-        # an internal network has no default route, but its bridge has addresses
-        self._gateways = tuple(filter(None, (row.gateway or on.gateway, row.gateway6 or on.gateway6)))
         return namespace
 
-    def host_addresses(self) -> tuple[str, ...]:
-        return self._gateways
+    def host_addresses(self) -> list[str]:
+        from compose.engine.joining import host_addresses
+
+        return host_addresses(self._store(), [self._endpoint] if self._endpoint is not None else [])
 
     def resolv_conf(self) -> str:
         """The host's, without name servers that only it reaches; behind systemd-resolved, those that it asks."""

@@ -7,7 +7,6 @@ import threading
 
 from compose import labels as key
 from compose.engine import translate
-from compose.engine.translate import HOST_GATEWAY
 from netplan import endpoint as endpoints
 from netplan import network as networks
 from netplan.dns import sockets as dns
@@ -17,6 +16,7 @@ from runtime.errors import Conflict
 from runtime.linux.identity import boot_id
 from runtime.paths import Bundle
 from runtime.record import replace
+from runtime.spec import HOST_GATEWAY
 from runtime.state import ACTIVE, ALIVE, read_state
 
 TYPE_CHECKING = False
@@ -160,7 +160,8 @@ class Joiner:
         spec = containers.read_spec(self.roots, ident)
         rows = [only] if only is not None else endpoints.endpoints(self.store, container=ident)
         rows.sort(key=lambda row: row.interface)
-        gateways = self._gateways(rows) if any(where == HOST_GATEWAY for _name, where in spec.extra_hosts) else []
+        wanted = any(where == HOST_GATEWAY for _name, where in spec.extra_hosts)
+        gateways = host_addresses(self.store, rows) if wanted else []
         extra = tuple(
             (name, address)
             for name, where in spec.extra_hosts
@@ -169,16 +170,6 @@ class Joiner:
         addresses = tuple(address for row in rows for address in (row.address, row.address6) if address)
         text = containers.hosts_text(replace(spec, extra_hosts=extra), addresses)
         containers.overwrite(Bundle(self.roots, ident).hosts, text)
-
-    def _gateways(self, rows: list[Endpoint]) -> list[str]:
-        """Where the host answers: the gateways of the default routes, else (internal networks) the first bridge's own
-        addresses, else nowhere but at the container itself."""
-        found = [next((row.gateway for row in rows if row.gateway), "")]
-        found.append(next((row.gateway6 for row in rows if row.gateway6), ""))
-        if not any(found) and rows:
-            network = networks.get_network(self.store, rows[0].network)
-            found = [network.gateway, network.gateway6]
-        return [address for address in found if address] or ["127.0.0.1"]
 
     def refresh(self, desired: Desired, service: DesiredService, ident: str, changes: tuple[str, ...]) -> None:
         """Give a running container what changed attributes say: published ports and names without touching its links,
@@ -218,3 +209,14 @@ class Joiner:
             if name.startswith(f"port:{spec.network}:") and name not in stay:
                 self.ask(ident, {"op": "release", "prefix": name}, ())
         self._hand_over(ident, _port_names(spec.network, fds))
+
+
+def host_addresses(store: Store, rows: list[Endpoint]) -> list[str]:
+    """Where the host answers: the gateways of the default routes, else (internal networks) the first bridge's own
+    addresses, else nowhere but at the container itself."""
+    found = [next((row.gateway for row in rows if row.gateway), "")]
+    found.append(next((row.gateway6 for row in rows if row.gateway6), ""))
+    if not any(found) and rows:
+        network = networks.get_network(store, rows[0].network)
+        found = [network.gateway, network.gateway6]
+    return [address for address in found if address] or ["127.0.0.1"]

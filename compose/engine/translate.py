@@ -23,6 +23,7 @@ from compose.model.units import parse_bytes, parse_cpus, parse_duration
 from compose.record import EMPTY, replace
 from runtime.cdi import is_device_name
 from runtime.spec import (
+    HOST_GATEWAY,
     ContainerSpec,
     Device,
     Health,
@@ -50,8 +51,6 @@ __all__ = [
     "resolv_conf",
     "volume_requests",
 ]
-
-HOST_GATEWAY = "host-gateway"
 
 
 def container_spec(

@@ -14,7 +14,7 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.linux.identity import start_time
 from runtime.messages import Channel, Closed, pair
 from runtime.record import record
-from runtime.spec import ContainerSpec, Mount, Namespaces, Process, Resources, Rootfs, encode
+from runtime.spec import HOST_GATEWAY, ContainerSpec, Mount, Namespaces, Process, Resources, Rootfs, encode
 from runtime.tree import remove_tree
 
 TYPE_CHECKING = False
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 MARK = "b017d0"  # how the ids of steps begin
 HOSTNAME = "buildkitsandbox"  # what images that look at it expect
-HOST_GATEWAY = "host-gateway"  # in place of an address: this machine, as docker build --add-host has it
-# as the launcher's
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from runtime.build.runner import main; main()"
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from runtime.build.runner import main; main()"  # as the launcher's
 _HOSTS = "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _FLOOR_DIRECTORIES = ("dev", "etc", "proc", "sys")
 _FLOOR_FILES = ("etc/hosts", "etc/resolv.conf")
