@@ -7,6 +7,10 @@ from zlib import adler32
 
 from runtime.errors import BadArchive
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _MAX_NAME, _MAX_COMPONENT, _MAX_DEPTH = 4096, 255, 256
 _MAX_XATTRS = 64 << 10  # bytes of one inode's extended attributes
 _MAX_ID = (1 << 32) - 2
@@ -81,8 +85,8 @@ def device(major: int, minor: int, name: bytes) -> tuple[int, int]:
     return major, minor
 
 
-def pax_number(pax: dict[str, bytes], key: str, field: bytes) -> int:
-    return decimal(pax[key]) if key in pax else number(field)
+def pax_number(pax: dict[str, bytes], key: str, field: bytes, read: Callable[[bytes], int] = number) -> int:
+    return decimal(pax[key]) if key in pax else read(field)
 
 
 def ident(value: int, name: bytes) -> int:
