@@ -1,4 +1,4 @@
-"""Who is there, by name and labels only: for completion, which wants nothing of what containers do now."""
+"""Who is there, by name and labels only: for who wants nothing of what containers do now, such as completion."""
 
 from __future__ import annotations
 

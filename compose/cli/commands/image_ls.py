@@ -98,10 +98,10 @@ def _digests(roots: Roots) -> dict[str, dict[str, str]]:
 
 def _containers(roots: Roots) -> dict[str, int]:
     from compose import labels
-    from runtime.container import list_containers
+    from runtime.listing import names_and_labels
 
     found: dict[str, int] = {}
-    for one in list_containers(roots):
-        ident = one.labels.get(labels.IMAGE, "")
+    for _name, row in names_and_labels(roots):
+        ident = row.get(labels.IMAGE, "")
         found[ident] = found.get(ident, 0) + 1
     return found
