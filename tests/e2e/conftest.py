@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runtime.images.registry.fake import Registry, registry
 from tests.support import rootfs
 from tests.support.cli import IMAGE, Machine, Project, Terminal, eventually
 
@@ -78,7 +79,7 @@ def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     leaks: list[str] = []
     try:
-        eventually(lambda: not leaks_of(machine, before, leaks), 15, "clean machine")
+        eventually(lambda: not leaks_of(machine, before, leaks), 5, "clean machine")
     except AssertionError:
         pytest.fail("left behind:\n" + "\n".join(leaks))
 
@@ -89,6 +90,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
     if report.when in ("setup", "call") and report.failed:
         item.stash[FAILED] = True
     return report
+
+
+@pytest.fixture
+def server() -> Iterator[Registry]:
+    """A registry on loopback that the test can look into."""
+    with registry() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def base(archive: str) -> bytes:
+    """The tar of the image that the machine has."""
+    return Path(archive).read_bytes()
 
 
 class Projects:

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from compose.testing import Stack
+from tests.support.cli import Machine
+
 TWO = """
 services:
   web:
@@ -28,3 +37,14 @@ services:
     stop_signal: SIGKILL
     healthcheck: {test: ["CMD-SHELL", "echo no luck; exit 1"], interval: 50ms, retries: 2}
 """
+
+
+@contextmanager
+def stack_of(machine: Machine, directory: Path, text: str) -> Iterator[Stack]:
+    """A stack of this Compose file on that machine, up; for fixtures of a whole module."""
+    (directory / "compose.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYCOMPOSE_STATE_DIR", machine.state)
+        patch.setenv("PYCOMPOSE_RUN_DIR", machine.run)
+        with Stack(directory=directory) as stack:
+            yield stack

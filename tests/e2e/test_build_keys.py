@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,12 @@ import pytest
 
 from tests.e2e.conftest import MakeProject
 from tests.e2e.test_build import serve
-from tests.runtime.images.registry.fake import Registry, registry
+from tests.runtime.images.registry.fake import Registry
 from tests.support.cli import PYCOMPOSE, Machine, Project
 
 pytestmark = pytest.mark.root
 
 RANDOM = "RUN --network=none cat /proc/sys/kernel/random/uuid > /$NAME"
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with registry() as one:
-        yield one
 
 
 def service(dockerfile: str, *, platform: str = "", **keys: Any) -> str:

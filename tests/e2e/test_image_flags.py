@@ -5,29 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import MakeProject
-from tests.runtime.images.registry.fake import Handler, Registry, registry
+from tests.runtime.images.registry.fake import Handler, Registry
 from tests.support.cli import Project, eventually
 from tests.support.flags import covers
 from tests.support.watching import Watch, replace_file
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with registry() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def base(archive: str) -> bytes:
-    return Path(archive).read_bytes()
 
 
 def built(project: MakeProject, dockerfile: str, **service: object) -> Project:

@@ -8,7 +8,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +15,12 @@ import pytest
 from runtime.images.tar import DIRECTORY
 from tests.e2e.conftest import MakeProject
 from tests.runtime.images.conftest import make_tar, member
-from tests.runtime.images.registry.fake import Handler, Registry, registry
+from tests.runtime.images.registry.fake import Handler, Registry
 from tests.support import world
 from tests.support.cli import PYCOMPOSE, Machine, execute, kill
 from tests.support.flags import covers
 
 KILLS = int(os.environ.get("PYCOMPOSE_TEST_KILLS", "6"))  # 100 for the whole truth
-
-
-@pytest.fixture
-def server() -> Iterator[Registry]:
-    with registry() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def base(archive: str) -> bytes:
-    return Path(archive).read_bytes()
 
 
 def app(server: Registry, base: bytes, text: str, tag: str = "1") -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from compose.testing import AsyncStack, Stack
-from tests.e2e.stacks import TWO
+from tests.e2e.stacks import TWO, stack_of
 from tests.support.cli import Machine, eventually
 
 NEVER = """
@@ -27,13 +27,8 @@ services:
 
 @pytest.fixture(scope="module")
 def two(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AsyncStack]:
-    directory = tmp_path_factory.mktemp("aio")
-    (directory / "compose.yaml").write_text(TWO)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYCOMPOSE_STATE_DIR", machine.state)
-        patch.setenv("PYCOMPOSE_RUN_DIR", machine.run)
-        with Stack(directory=directory) as stack:
-            yield stack.aio
+    with stack_of(machine, tmp_path_factory.mktemp("aio"), TWO) as stack:
+        yield stack.aio
 
 
 def cut_off(work: Callable[[], Awaitable[Any]], after: float = 0.5) -> float:

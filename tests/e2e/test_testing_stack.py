@@ -18,7 +18,7 @@ from compose.api.up import up
 from compose.errors import DependencyFailed, EngineError, UsageError
 from compose.record import replace
 from compose.testing import Stack, StackTestCase
-from tests.e2e.stacks import SICK, TWO
+from tests.e2e.stacks import SICK, TWO, stack_of
 from tests.support.cli import Machine, eventually
 
 
@@ -30,13 +30,8 @@ def environ(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def two(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    directory = tmp_path_factory.mktemp("two")
-    (directory / "compose.yaml").write_text(TWO)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYCOMPOSE_STATE_DIR", machine.state)
-        patch.setenv("PYCOMPOSE_RUN_DIR", machine.run)
-        with Stack(directory=directory) as stack:
-            yield stack
+    with stack_of(machine, tmp_path_factory.mktemp("two"), TWO) as stack:
+        yield stack
 
 
 def pings(stack: Stack, source: str, target: str) -> bool:

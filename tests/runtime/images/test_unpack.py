@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import stat
@@ -57,9 +58,10 @@ class Layers:
 def layers(tmp_path: Path) -> Iterator[Layers]:
     home = tmp_path / "layers"
     home.mkdir(mode=0o700)
+    gc.collect()  # what other tests left may close its descriptors meanwhile
     before = len(os.listdir("/proc/self/fd"))
     yield Layers(home)
-    assert len(os.listdir("/proc/self/fd")) <= before, "descriptors leaked"  # other tests' garbage may go meanwhile
+    assert len(os.listdir("/proc/self/fd")) == before, "descriptors leaked"
 
 
 def is_whiteout(path: Path) -> bool:
